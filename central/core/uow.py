@@ -1,0 +1,131 @@
+"""The unit of work: one transaction, and what may leave the centre because of it.
+
+Nothing is sent from inside a transaction. What a use case wants to tell (a page, an agent, a tile on the
+broker) becomes a row
+of the same transaction and is sent after the commit, at least once, under that row's id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Index, String, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from central.core.clock import Clock, SystemClock
+from central.core.database import Database
+from central.core.settings import Settings
+from central.core.types import Base, BigId, UtcDateTime
+
+
+class Outgoing(Base):
+    """What leaves: ``channel`` "live" (pages) or "mqtt" (``topic``, ``retain``). Sent rows are kept a day for
+    resuming pages.
+    """
+
+    __tablename__ = "outgoing"
+    __table_args__ = (Index("ix_outgoing_unsent", "sent_at", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    channel: Mapped[str] = mapped_column(String(8))
+    topic: Mapped[str] = mapped_column(String(255))
+    payload: Mapped[str]
+    retain: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class UnitOfWork:
+    """What a use case is given: a session inside one transaction, the time, the settings, and `tell`/`publish`."""
+
+    def __init__(self, session: AsyncSession, clock: Clock, settings: Settings) -> None:
+        self.session = session
+        self.clock = clock
+        self.settings = settings
+        self._live: dict[str, dict[str, Any]] = {}
+        self._mqtt: list[tuple[str, bytes, bool]] = []
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def tell(self, topic: str, **data: Any) -> None:
+        """Tell the pages that `topic` changed, for example ``"stock"`` or ``"machine:tour-1"``. The last data of a
+        topic wins.
+        """
+        self._live[topic] = data
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish on the broker after the commit, at least once."""
+        self._mqtt.append((topic, payload, retain))
+
+    @property
+    def outgoing(self) -> list[dict[str, Any]]:
+        """Rows for this transaction: one for all pages, one for each message."""
+        now = self.now
+        rows = [
+            {"channel": "mqtt", "topic": t, "payload": p.decode(), "retain": r, "created_at": now, "sent_at": None}
+            for t, p, r in self._mqtt
+        ]
+        if self._live:
+            payload = msgspec.json.encode(self._live).decode()
+            rows.append(
+                {
+                    "channel": "live",
+                    "topic": "",
+                    "payload": payload,
+                    "retain": False,
+                    "created_at": now,
+                    "sent_at": None,
+                }
+            )
+        return rows
+
+    @contextlib.asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo everything inside, what would have been told included, when it raises."""
+        live, mqtt = dict(self._live), list(self._mqtt)
+        try:
+            async with self.session.begin_nested():
+                yield
+        except BaseException:
+            self._live, self._mqtt = live, mqtt
+            raise
+
+
+class Units:
+    """Opens units of work; `committed` is called after each commit that left something to send."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock | None = None) -> None:
+        self.database = database
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_outgoing(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+
+    @contextlib.asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """One writing transaction: commits at the end, nothing kept when it raises."""
+        async with self.database.write() as session:
+            uow = UnitOfWork(session, self.clock, self.settings)
+            yield uow
+            await session.flush()
+            rows = uow.outgoing
+            if rows:
+                await session.execute(insert(Outgoing), rows)
+        if rows:
+            for listener in self._listeners:
+                listener()
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[UnitOfWork]:
+        """A unit that only reads; what it would tell is dropped."""
+        async with self.database.read() as session:
+            yield UnitOfWork(session, self.clock, self.settings)

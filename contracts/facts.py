@@ -1,0 +1,232 @@
+"""The facts of the floor: one struct per kind, and the table from kind to struct.
+
+Quantities are integers in thousandths of the item's unit (``-1000`` is one piece taken), so that bars in
+millimetres and
+inserts in pieces add up exactly. A person is an opaque id. A time inside a body is on the same clock as the envelope's
+``ts`` and is corrected with it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from contracts.envelope import Aware, Milliseconds
+
+Short = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Text = Annotated[str, msgspec.Meta(max_length=2000)]
+Milli = Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Jpeg = Annotated[bytes, msgspec.Meta(max_length=24 * 1024)]
+"""A crop; base64 in JSON. Small enough that two of them fit in one fact."""
+
+Source: TypeAlias = Literal["camera", "scan", "operation", "manual", "scale", "import"]
+Mode: TypeAlias = Literal["auto", "review"]
+
+
+class StockObserved(msgspec.Struct, frozen=True, kw_only=True):
+    """``stock.observed``: something saw `item` leave (negative) or come to (positive) `place`.
+
+    Either `item` (a stock code known by the source) or `code` (what was read, to be resolved by the centre) is given.
+    A missing place or operation matches any.
+    """
+
+    source: Source
+    qty: Milli
+    item: Short | None = None
+    code: Short | None = None
+    place: Short | None = None
+    operation: Short | None = None
+    person: Short | None = None
+    confidence: Share = 1.0
+    mode: Mode = "auto"
+    session: Short | None = None
+    """Joins the observations of one hand session, or of one scanned basket."""
+    count_before: int | None = None
+    count_after: int | None = None
+    before: Jpeg | None = None
+    after: Jpeg | None = None
+    model: Short | None = None
+    during_absence: bool = False
+    """True when the source was not watching: found by comparing its cursor with what is there now."""
+    comment: Text = ""
+
+
+class StockCounted(msgspec.Struct, frozen=True, kw_only=True):
+    """``stock.counted``: how much of `item` lies at `place`, read at this time. A count fixes the level at its time."""
+
+    source: Source
+    item: Short
+    place: Short
+    qty: Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+    person: Short | None = None
+    confidence: Share = 1.0
+    comment: Text = ""
+
+
+class CodeScanned(msgspec.Struct, frozen=True, kw_only=True):
+    """``code.scanned``: a code was read at a post. What it means is resolved by the centre, now or when it is assigned.
+
+    `action` is what the post is set to: ``take`` or ``return`` move the item, ``toggle`` starts or ends an operation,
+    ``identify`` only says who or what is here.
+    """
+
+    code: Short
+    format: Short
+    post: Short
+    action: Literal["take", "return", "toggle", "identify"] = "identify"
+    qty: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 1000
+    place: Short | None = None
+    person: Short | None = None
+    operation: Short | None = None
+
+
+ClockingAction: TypeAlias = Literal["start", "pause", "resume", "first_good", "end", "toggle"]
+
+
+class WorkClocked(msgspec.Struct, frozen=True, kw_only=True):
+    """``work.clocked``: an operator starts, suspends, resumes or ends an operation (réglage until the first good
+    part).
+    """
+
+    action: ClockingAction
+    operation: Short
+    """Operation code as printed on the gamme, for example ``OF118-20``."""
+    person: Short
+    post: Short
+    terminal: Literal["phone", "tablet", "pc", "scanner", "button"] = "pc"
+    phase: Literal["setup", "run"] | None = None
+    reason: Short | None = None
+    good: Count = 0
+    scrap: Count = 0
+    rework: Count = 0
+    comment: Text = ""
+    tool_change: bool = False
+
+
+MachineMode: TypeAlias = Literal["off", "ready", "running", "stopped", "setup", "alarm", "silent"]
+"""States of a machine as the shop says them; the mapping to MTConnect and OPC 40001-1 is in docs/glossary.md."""
+
+
+class MachineStateChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.state``: the machine is in `state` from this time on. Repeated at each connect as the current state."""
+
+    machine: Short
+    state: MachineMode
+    execution: Short | None = None
+    """The controller's own word (MTConnect Execution), kept as evidence."""
+    programme: Short | None = None
+    tool: Short | None = None
+    detail: Text = ""
+    repeated: bool = False
+    """True when it states again what was already said (agent or centre came back), not a change."""
+
+
+class PartsCounted(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.parts``: the controller's part counter went from `first` to `last`; `delta` cycles were counted."""
+
+    machine: Short
+    first: Count
+    last: Count
+    delta: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+    programme: Short | None = None
+    reset: bool = False
+    during_absence: bool = False
+
+
+class CycleEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.cycle``: one run of a programme, from `began` to this fact's time."""
+
+    machine: Short
+    programme: Short | None = None
+    began: Aware
+    completed: bool = True
+
+
+class MachineAlarm(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.alarm``: the controller raised (`active`) or cleared a condition."""
+
+    machine: Short
+    code: Short
+    text: Text = ""
+    severity: Literal["fault", "warning"] = "fault"
+    active: bool
+
+
+class MachineSamples(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.samples`` (samples stream): one signal's values. ``t0 + dt[i]`` milliseconds is the time of
+    ``v[i]``.
+    """
+
+    machine: Short
+    signal: Short
+    unit: str = ""
+    t0: Aware
+    dt: Annotated[list[Milliseconds], msgspec.Meta(max_length=1000)]
+    v: Annotated[list[float], msgspec.Meta(max_length=1000)]
+
+
+class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``source.status``: a camera, controller or scanner was lost, came back, is covered or full; shown where it
+    stands.
+    """
+
+    source: Short
+    """Part of the agent, for example ``rack-a`` or ``tour-1``."""
+    status: Literal["ok", "lost", "covered", "moved", "full", "error"]
+    code: Short = "ok"
+    message: Text = ""
+    """French, for the person who can act: what failed, the next step."""
+    machine: Short | None = None
+    rack: Short | None = None
+
+
+class AgentStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """``agent.started``: the agent's process began; `clean` when the last one had closed its outbox."""
+
+    version: Short
+    clean: bool
+    config: Short = ""
+
+
+class AgentAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """``agent.answered``: what became of a command."""
+
+    command: Short
+    id: Short
+    done: bool
+    detail: Text = ""
+
+
+FACTS: Final[dict[str, type[msgspec.Struct]]] = {
+    "stock.observed": StockObserved,
+    "stock.counted": StockCounted,
+    "code.scanned": CodeScanned,
+    "work.clocked": WorkClocked,
+    "machine.state": MachineStateChanged,
+    "machine.parts": PartsCounted,
+    "machine.cycle": CycleEnded,
+    "machine.alarm": MachineAlarm,
+    "source.status": SourceStatus,
+    "agent.started": AgentStarted,
+    "agent.answered": AgentAnswered,
+}
+SAMPLES: Final[dict[str, type[msgspec.Struct]]] = {"machine.samples": MachineSamples}
+KINDS: Final[dict[str, type[msgspec.Struct]]] = FACTS | SAMPLES
+KIND_OF: Final[dict[type[msgspec.Struct], str]] = {body: kind for kind, body in KINDS.items()}
+
+_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {k: msgspec.json.Decoder(t) for k, t in KINDS.items()}
+
+
+class UnknownKind(ValueError):
+    """No struct is known for this kind: a newer agent speaks, or a stranger."""
+
+
+def decode_body(kind: str, body: msgspec.Raw | bytes) -> Any:
+    """The typed body of `kind`. Raises `UnknownKind`, or `msgspec.ValidationError` saying which field is wrong."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        raise UnknownKind(f"unknown kind {kind!r}")
+    return decoder.decode(body)
