@@ -1,8 +1,9 @@
 """Codes that Copeau prints: ``TYPE:ID:C`` with a check character, short enough for a small QR and typed without fear.
 
-The check is ISO/IEC 7064 MOD 37,36 over the type and the id, which catches every single wrong character and
-every swap of two
-neighbours. Codes that are already on boxes or gammes (EAN, the ERP's own) stay as they are and are looked up as text.
+The check is ISO/IEC 7064 MOD 37,36 over the type and the id: it catches every single wrong character and nearly every
+swap of two neighbours. Codes that are already on boxes or gammes (EAN, the ERP's own) stay as they are and are
+looked up
+as text.
 """
 
 from __future__ import annotations
