@@ -1,0 +1,69 @@
+"""The small film of a session: which places were touched, and when a place changed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vision.gate import Mask, Small
+
+_MOST_FRAMES = 600
+_QUANTUM = 100.0
+
+
+class SessionFilm:
+    """Keeps the gate's small images of one session, quantised (20 kB each, every second one dropped when they get too many)."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._bands: list[npt.NDArray[np.int8]] = []
+        self._foreground: Mask | None = None
+        self._stride, self._seen = 1, 0
+
+    def add(self, ts: float, band: Small, foreground: Mask) -> None:
+        """Append one frame: its time (s), band image and foreground mask."""
+        wide = np.asarray(cv2.dilate(foreground, np.ones((5, 5), np.uint8)), np.uint8)
+        self._foreground = wide if self._foreground is None else np.maximum(self._foreground, wide)
+        self._seen += 1
+        if self._seen % self._stride:
+            return
+        self._times.append(ts)
+        self._bands.append(_quantised(band))
+        if len(self._bands) > _MOST_FRAMES:
+            self._times, self._bands, self._stride = self._times[::2], self._bands[::2], self._stride * 2
+
+    def touched(self, polygon: npt.NDArray[np.float32]) -> float:
+        """Largest share 0..1 of a place (polygon in px of the band image) that was ever foreground."""
+        if self._foreground is None:
+            return 0.0
+        mask = _mask(polygon, self._foreground.shape)
+        return float(self._foreground[mask].mean()) if mask.any() else 0.0
+
+    def moment(self, polygon: npt.NDArray[np.float32], before: Small) -> float:
+        """When the place turned from how it was into how it is, seconds.
+
+        The one split of the film that minimises the distance of the earlier frames to ``before`` and of the later ones to the last frame, over
+        the pixels that differ between the two: a change point in the least-absolute-deviations sense.
+        """
+        first, last = _quantised(before).astype(np.int16), self._bands[-1].astype(np.int16)
+        mask = _mask(polygon, before.shape)
+        step = np.where(mask, np.abs(last - first), 0)
+        chosen = step >= max(int(np.percentile(step[mask], 80)), 4) if mask.any() else mask
+        if not chosen.any():
+            return self._times[-1]
+        film = np.stack([band[chosen] for band in self._bands]).astype(np.int16)
+        to_before = np.abs(film - first[chosen]).mean(1)
+        to_after = np.abs(film - last[chosen]).mean(1)
+        cost = np.concatenate([[0.0], np.cumsum(to_before)]) + np.concatenate([np.cumsum(to_after[::-1])[::-1], [0.0]])
+        return self._times[min(int(cost.argmin()), len(self._times) - 1)]
+
+
+def _quantised(band: Small) -> npt.NDArray[np.int8]:
+    return np.clip(band * _QUANTUM, -127, 127).astype(np.int8)
+
+
+def _mask(polygon: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(polygon).astype(np.int32)], 1)
+    return mask.astype(bool)
