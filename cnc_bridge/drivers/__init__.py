@@ -1,0 +1,1 @@
+"""One folder per protocol: `manifest.toml`, `quality.toml`, `settings.py`, `driver.py`."""

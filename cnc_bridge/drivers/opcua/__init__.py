@@ -1,0 +1,1 @@
+"""OPC UA servers, nodes mapped by configuration."""

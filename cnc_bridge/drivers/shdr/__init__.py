@@ -1,0 +1,1 @@
+"""MTConnect adapters that speak SHDR over TCP."""

@@ -1,0 +1,312 @@
+"""The driver port: what a controller's driver gives, whatever it speaks.
+
+A driver is opened once and stays open; it reconnects by itself and says what happens to its link:
+
+    async with driver.open() as stream:
+        async for batch in stream:          # list[DriverEvent], in order, never empty
+            ...
+
+A driver's author writes `_session` (one connection, from connecting to its loss) and `probe`; reconnection, backoff,
+cleaning of values, repeated complaints and back-pressure are done here, once.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from cnc_bridge import model
+from cnc_bridge.settings import DriverSettings, Source
+
+_log = logging.getLogger(__name__)
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """When this process learnt something: `wall` aware UTC, `mono` seconds of a clock that never jumps."""
+
+    wall: datetime
+    mono: float
+
+
+class Clock(Protocol):
+    def now(self) -> Moment: ...
+
+
+class SystemClock:
+    def now(self) -> Moment:
+        return Moment(datetime.now(UTC), time.monotonic())
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One value of a signal (names and units: `model.SIGNALS`, or the shop's own). None: the controller cannot say."""
+
+    signal: str
+    value: model.Value
+    source_time: datetime | None
+    """The controller's own time, aware UTC, of a clock that nobody promises to be right."""
+    received: Moment
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A condition of the controller (MTConnect): `level` NORMAL, WARNING, FAULT or UNAVAILABLE.
+
+    NORMAL without `code` clears all that is active under `key`. `sole`: this key holds one alarm at a time, so another
+    code ends the one before (a plain alarm number).
+    """
+
+    key: str
+    level: str
+    code: str
+    text: str
+    source_time: datetime | None
+    received: Moment
+    sole: bool = False
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A sign of life without news: a heartbeat answered, a status read."""
+
+    received: Moment
+
+
+class Link(msgspec.Struct, frozen=True):
+    """The connection came up (the far side has really answered) or was lost."""
+
+    up: bool
+    detail: str
+    received: Moment
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something to know: stable `code`, `about` what (signal, endpoint), a French sentence with the next step."""
+
+    code: str
+    about: str
+    message: str
+    message_fr: str
+    received: Moment
+
+
+class Solved(msgspec.Struct, frozen=True):
+    """The problem of this code and subject is over."""
+
+    code: str
+    about: str
+    received: Moment
+
+
+DriverEvent: TypeAlias = Reading | Condition | Heard | Link | Problem | Solved
+
+
+class DriverFaultError(Exception):
+    """A connection failed or ended. One sentence in English for the log, one in French with the next step."""
+
+    def __init__(self, code: str, message: str, message_fr: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.message_fr = message_fr
+        self.retry_after_s = retry_after_s
+        """Longer than the usual backoff where hammering does harm (wrong password: locked accounts)."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of a probe: `kind` (server, endpoint, security, signal, key, node, note), its name, what was found."""
+
+    kind: str
+    name: str
+    value: str
+    ok: bool = True
+
+
+class EventStream:
+    """Driver events in batches. When nobody reads, samples are thinned and counted; nothing else is ever dropped."""
+
+    def __init__(self, limit: int = 50_000) -> None:
+        self._events: list[DriverEvent] = []
+        self._limit = limit
+        self._ready = asyncio.Event()
+        self._ended: BaseException | None = None
+        self.thinned = 0
+
+    def put(self, event: DriverEvent, *, is_sample: bool = False) -> None:
+        if is_sample and len(self._events) >= self._limit:
+            self.thinned += 1
+            return
+        self._events.append(event)
+        self._ready.set()
+
+    def end(self, cause: BaseException | None) -> None:
+        self._ended = cause or asyncio.CancelledError()
+        self._ready.set()
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> list[DriverEvent]:
+        await self._ready.wait()
+        if self._events:
+            batch, self._events = self._events, []
+            if self._ended is None:
+                self._ready.clear()
+            return batch
+        if isinstance(self._ended, Exception):
+            raise self._ended
+        raise StopAsyncIteration
+
+
+class Driver(abc.ABC):
+    """One controller, read for as long as it is open. Never writes to the machine."""
+
+    repeat_problem_s = 60.0
+
+    def __init__(self, settings: DriverSettings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self._stream = EventStream()
+        self._up = False
+        self._up_since = 0.0
+        self._reported: dict[tuple[str, str], float] = {}
+        self._thinned_said = 0
+
+    @abc.abstractmethod
+    async def _session(self) -> None:
+        """One connection: connect, call `_link_up` once the far side has answered, read until it is lost.
+
+        Ends by DriverFaultError. Must release everything in `finally`, within 3 s, also when cancelled.
+        """
+
+    @abc.abstractmethod
+    async def probe(self) -> list[Finding]:
+        """What answers there, without staying: raises DriverFaultError when nothing does."""
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[EventStream]:
+        """The stream of this controller; closing it closes the connection."""
+        self._stream = EventStream()
+        self._up = False
+        task = asyncio.create_task(self._keep_connected(), name=f"driver {self.settings.kind}")
+        stream = self._stream
+        task.add_done_callback(lambda done: stream.end(None if done.cancelled() else done.exception()))
+        try:
+            yield stream
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _keep_connected(self) -> None:
+        delay = 0.5
+        while True:
+            try:
+                await self._session()
+                fault = DriverFaultError("closed", "the connection was closed", "La machine a fermé la connexion.")
+            except DriverFaultError as error:
+                fault = error
+            except Exception as error:  # noqa: BLE001 - a library may raise anything; the link must survive
+                _log.exception("unexpected error in the %s driver", self.settings.kind)
+                fault = DriverFaultError(
+                    "unexpected",
+                    f"unexpected {type(error).__name__}: {error}",
+                    f"Erreur imprévue du pilote ({type(error).__name__}) : transmettre le journal de l'agent.",
+                )
+            now = self.clock.now()
+            if self._up:
+                self._up = False
+                self._stream.put(Link(False, fault.message, now))
+                if now.mono - self._up_since > 10:
+                    delay = 0.5
+            self._problem(fault.code, self.settings.address, fault.message, fault.message_fr)
+            await asyncio.sleep(fault.retry_after_s or delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            delay = min(delay * 2, self.settings.reconnect_max_s)
+
+    def _link_up(self, detail: str) -> None:
+        """Say that the far side answers; whatever kept us from it is over."""
+        now = self.clock.now()
+        self._up, self._up_since = True, now.mono
+        _log.info("%s: connected, %s", self.settings.address, detail)
+        for code, about in [key for key in self._reported if key[1] == self.settings.address]:
+            self._solved(code, about)
+        self._stream.put(Link(True, detail, now))
+
+    def _heard(self) -> None:
+        self._stream.put(Heard(self.clock.now()))
+        if self._stream.thinned > self._thinned_said:
+            count, self._thinned_said = self._stream.thinned - self._thinned_said, self._stream.thinned
+            self._problem(
+                "thinned",
+                "samples",
+                f"{count} samples were thinned: they come faster than they are read",
+                f"{count} mesures écartées : la machine envoie plus vite que l'agent ne lit ; allonger la période.",
+            )
+
+    def _value(self, name: str, source: Source, raw: object, source_time: datetime | None, received: Moment) -> None:
+        """Map, scale and clean one raw value and hand it on; what cannot be used is reported, and becomes None."""
+        signal = model.signal_named(name, source.unit or "")
+        value: model.Value = None
+        try:
+            value = model.clean(signal, _mapped(source, raw))
+            if isinstance(value, float):
+                value *= source.scale
+        except model.BadValueError as error:
+            self._problem(
+                error.code,
+                name,
+                f"{name}: {error}",
+                f"Valeur inutilisable pour « {name} » : vérifier l'affectation de ce signal dans la configuration.",
+            )
+            if signal.kind == "count":
+                return  # the counter itself is unharmed by one unreadable answer
+        else:
+            for code in _VALUE_CODES if self._reported else ():
+                self._solved(code, name)
+        if signal.kind == "alarm":
+            self._alarm(name, value, source_time, received)
+            return
+        self._stream.put(Reading(name, value, source_time, received), is_sample=signal.kind == "sample")
+
+    def _alarm(self, name: str, value: model.Value, source_time: datetime | None, received: Moment) -> None:
+        """A plain alarm signal (number or text) as a condition: 0, false and emptiness are no alarm."""
+        text = "" if value is None else str(value)
+        quiet = text in ("", "0") or text.upper() in ("FALSE", "NONE", "NORMAL")
+        level, code = ("NORMAL", "") if quiet else ("FAULT", text)
+        self._stream.put(Condition(name, level, code, "", source_time, received, sole=True))
+
+    def _problem(self, code: str, about: str, message: str, message_fr: str) -> None:
+        """Report once; the same again only after a minute."""
+        now = self.clock.now()
+        last = self._reported.get((code, about))
+        if last is not None and now.mono - last < self.repeat_problem_s:
+            return
+        if last is None and len(self._reported) > 500:
+            self._reported.clear()
+        self._reported[(code, about)] = now.mono
+        _log.warning("%s: %s", self.settings.address, message)
+        self._stream.put(Problem(code, about, message, message_fr, now))
+
+    def _solved(self, code: str, about: str) -> None:
+        if self._reported.pop((code, about), None) is not None:
+            self._stream.put(Solved(code, about, self.clock.now()))
+
+
+_VALUE_CODES = ("too_long", "wrong_type", "unknown_word", "not_a_number", "not_finite", "not_a_count")
+
+
+def _mapped(source: Source, raw: object) -> object:
+    """`raw` through the source's `words`: "3" = "ACTIVE" also fits the integer 3, and "true" fits True."""
+    if not source.words or raw is None:
+        return raw
+    key = str(raw).lower() if isinstance(raw, bool) else str(raw)[: model.MAX_TEXT]
+    if key in source.words:
+        return source.words[key]
+    if key.upper() == "UNAVAILABLE" or not key:
+        return None
+    raise model.BadValueError("unknown_word", f"{key[:40]!r} is not in `words`")

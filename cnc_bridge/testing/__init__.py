@@ -1,0 +1,1 @@
+"""Real servers with a made-up machine behind them, for the demo and the tests."""

@@ -1,0 +1,118 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnc_bridge.drivers.shdr.lines import (
+    Asset,
+    Command,
+    ConditionLine,
+    Garbage,
+    Item,
+    LineSplitter,
+    Observation,
+    Parser,
+    parse_time,
+)
+
+T = "2022-08-08T13:51:34.7167146Z"
+AT = datetime(2022, 8, 8, 13, 51, 34, 716714, tzinfo=UTC)
+
+
+def items(*lines: str, device: str | None = None) -> list[Item]:
+    parser = Parser(("*_cond", "system"), device)
+    return [item for line in lines for item in parser.parse(line.encode())]
+
+
+def test_seven_decimals_a_duration_and_an_offset() -> None:
+    assert parse_time(T) == AT
+    assert parse_time(f"{T}@100.0") == AT
+    assert parse_time("2022-08-08T13:51:34") == datetime(2022, 8, 8, 13, 51, 34, tzinfo=UTC)
+    assert parse_time("2022-08-08T15:51:34.716714+02:00") == AT
+    assert parse_time("") is None
+
+
+def test_several_keys_and_empty_values_on_one_line() -> None:
+    assert items(f"{T}|pexecution|ACTIVE|p1block||S1load|12") == [
+        Observation("pexecution", "ACTIVE", AT),
+        Observation("p1block", "", AT),
+        Observation("S1load", "12", AT),
+    ]
+
+
+def test_a_condition_takes_four_more_fields_and_the_line_goes_on() -> None:
+    assert items(f"{T}|system|FAULT|1042|2|HIGH|overload|S1load|5") == [
+        ConditionLine("system", "FAULT", "1042", "2", "HIGH", "overload", AT),
+        Observation("S1load", "5", AT),
+    ]
+    assert items(f"{T}|Coolant_cond|NORMAL||||") == [ConditionLine("Coolant_cond", "NORMAL", "", "", "", "", AT)]
+    assert items(f"{T}|Coolant_cond|UNAVAILABLE") == [ConditionLine("Coolant_cond", "UNAVAILABLE", "", "", "", "", AT)]
+
+
+def test_a_multi_line_asset_hides_what_looks_like_data() -> None:
+    found = items(
+        f"{T}|@ASSET@|T1|CuttingTool|--multiline--AB", f"{T}|pexecution|ACTIVE", "<x/>", "--multiline--AB", f"{T}|a|1"
+    )
+    assert found == [Asset("ASSET", "T1", f"{T}|pexecution|ACTIVE\n<x/>", AT), Observation("a", "1", AT)]
+    assert items(f"{T}|@REMOVE_ASSET@|T1") == [Asset("REMOVE_ASSET", "T1", "", AT)]
+
+
+def test_an_asset_without_end_does_not_swallow_the_machine() -> None:
+    parser = Parser(())
+    found = list(parser.parse(f"{T}|@ASSET@|T1|CuttingTool|--multiline--AB".encode()))
+    for _ in range(20):
+        found += list(parser.parse(b"x" * 60_000))
+    found += list(parser.parse(f"{T}|a|1".encode()))
+    assert found[0] == Garbage("asset 'T1' has no end")
+    assert found[-1] == Observation("a", "1", AT)
+
+
+def test_commands_and_the_device_prefix() -> None:
+    assert items("* PONG 10000") == [Command("PONG 10000")]
+    assert items("*adapterVersion:UNAVAILABLE") == [Command("adapterVersion:UNAVAILABLE")]
+    assert items(f"{T}|tour:a|1", device="tour") == [Observation("a", "1", AT)]
+
+
+@pytest.mark.parametrize("line", ["hello", "GET / HTTP/1.1", f"{T}", f"{T}|key", "yesterday|a|1", f"{T}||5"])
+def test_garbage_is_said_and_not_raised(line: str) -> None:
+    assert [type(item) for item in items(line)] == [Garbage]
+
+
+@given(st.lists(st.binary(max_size=200), max_size=30))
+def test_no_bytes_ever_break_the_parser(lines: list[bytes]) -> None:
+    parser = Parser(("*_cond",))
+    for line in [*lines, f"{T}|@ASSET@|x|y|--multiline--".encode(), *lines]:
+        for item in parser.parse(line):
+            assert isinstance(item, Observation | ConditionLine | Asset | Command | Garbage)
+
+
+@given(
+    st.lists(st.binary(max_size=30).filter(lambda b: b"\n" not in b and not b.endswith(b"\r")), max_size=20), st.data()
+)
+def test_lines_are_the_same_however_the_bytes_come(lines: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(line + data.draw(st.sampled_from([b"\n", b"\r\n"])) for line in lines)
+    splitter, found, at = LineSplitter(1000), list[bytes](), 0
+    while at < len(stream):
+        size = data.draw(st.integers(1, 40))
+        found += splitter.feed(stream[at : at + size])
+        at += size
+    assert found == lines
+    assert splitter.too_long == 0
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_an_endless_line_is_counted_once_and_the_next_line_is_read(size: int) -> None:
+    splitter, found = LineSplitter(1024), list[bytes]()
+    stream = b"a|1\n" + b"x" * 5000 + b"\nb|2\n"
+    for at in range(0, len(stream), size):
+        found += splitter.feed(stream[at : at + size])
+    assert found == [b"a|1", b"b|2"]
+    assert splitter.too_long == 1
+
+
+def test_times_keep_their_order() -> None:
+    first, second = parse_time("2022-08-08T13:51:34.1000001Z"), parse_time("2022-08-08T13:51:34.1000019Z")
+    assert first is not None
+    assert second is not None
+    assert second - first == timedelta(microseconds=1)

@@ -1,0 +1,339 @@
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnc_bridge.model import Value
+from cnc_bridge.port import Condition, Heard, Link, Moment, Reading
+from cnc_bridge.tracking import (
+    AlarmCleared,
+    AlarmRaised,
+    CycleEnded,
+    Event,
+    PartsCounted,
+    SamplesReady,
+    SourceTrouble,
+    StateChanged,
+    Tracker,
+    TrackerState,
+)
+
+START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+
+def moment(seconds: float) -> Moment:
+    return Moment(START + timedelta(seconds=seconds), 1000.0 + seconds)
+
+
+class Machine:
+    """A tracker with a clock that the test moves."""
+
+    def __init__(self, state: TrackerState | None = None, stale_after_s: float = 10, at: float = 0) -> None:
+        self.t = at
+        self.tracker = Tracker(stale_after_s, moment(at), state, {"x_load": "%"})
+        self.events: list[Event] = []
+
+    def says(self, signal: str, value: Value, after: float = 0.1, source: datetime | None = None) -> list[Event]:
+        self.t += after
+        return self._keep(self.tracker.feed(Reading(signal, value, source, moment(self.t))))
+
+    def condition(self, level: str, code: str = "", key: str = "system", text: str = "", *, sole: bool = False) -> None:
+        self.t += 0.1
+        self._keep(self.tracker.feed(Condition(key, level, code, text, None, moment(self.t), sole)))
+
+    def link(self, *, up: bool) -> list[Event]:
+        self.t += 0.1
+        return self._keep(self.tracker.feed(Link(up, "test", moment(self.t))))
+
+    def waits(self, seconds: float, *, heartbeat: bool = False) -> list[Event]:
+        out: list[Event] = []
+        for _ in range(round(seconds / 0.2)):
+            self.t += 0.2
+            if heartbeat:
+                out += self.tracker.feed(Heard(moment(self.t)))
+            out += self.tracker.tick(moment(self.t))
+        return self._keep(out)
+
+    def restarts(self, absent: float = 60) -> "Machine":
+        """The agent's process ends and another begins from what was saved, through JSON as the agent does."""
+        saved = msgspec.json.decode(msgspec.json.encode(self.tracker.state), type=TrackerState)
+        return Machine(saved, at=self.t + absent)
+
+    def of(self, *kinds: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kinds)]
+
+    @property
+    def states(self) -> list[str]:
+        return [event.state for event in self.events if isinstance(event, StateChanged)]
+
+    @property
+    def deltas(self) -> list[int]:
+        return [event.delta for event in self.events if isinstance(event, PartsCounted)]
+
+    def _keep(self, events: list[Event]) -> list[Event]:
+        self.events += events
+        return events
+
+
+def test_states_follow_the_execution_word() -> None:
+    machine = Machine()
+    for word in ("READY", "ACTIVE", "ACTIVE", "FEED_HOLD", "ACTIVE", "PROGRAM_COMPLETED", "READY", "STOPPED"):
+        machine.says("execution", word)
+    assert machine.states == ["ready", "running", "ready", "running", "ready", "stopped"]
+
+
+def test_a_silent_machine_is_silent_within_its_bound_and_shows_no_old_value() -> None:
+    machine = Machine(stale_after_s=10)
+    machine.says("execution", "ACTIVE")
+    machine.says("spindle_load", 40.0)
+    machine.waits(9)
+    assert machine.states == ["running"]
+    assert machine.tracker.current()["spindle_load"] == 40.0
+    machine.waits(2)
+    assert machine.states == ["running", "silent"]
+    assert machine.tracker.current() == {}
+
+
+def test_an_idle_machine_with_a_heartbeat_is_not_silent() -> None:
+    machine = Machine(stale_after_s=10)
+    machine.says("execution", "READY")
+    machine.waits(60, heartbeat=True)
+    assert machine.states == ["ready"]
+
+
+def test_heard_again_on_the_same_connection_the_values_hold_again() -> None:
+    machine = Machine(stale_after_s=10)
+    machine.says("execution", "ACTIVE")
+    machine.waits(12)
+    machine.waits(0.4, heartbeat=True)
+    assert machine.states == ["running", "silent", "running"]
+
+
+def test_a_new_connection_without_an_execution_word_never_brings_back_the_old_state() -> None:
+    machine = Machine(stale_after_s=10)
+    machine.says("execution", "ACTIVE")
+    machine.link(up=False)
+    machine.link(up=True)
+    machine.waits(30, heartbeat=True)
+    assert machine.states == ["running", "silent"]
+
+
+def test_a_short_loss_of_the_link_is_told_but_changes_no_state() -> None:
+    machine = Machine(stale_after_s=10)
+    machine.says("execution", "ACTIVE")
+    machine.link(up=False)
+    machine.waits(3)
+    machine.link(up=True)
+    machine.says("execution", "ACTIVE")
+    assert machine.states == ["running"]
+    assert [event.status for event in machine.of(SourceTrouble)] == ["lost", "ok"]
+
+
+def test_a_restart_that_finds_the_same_state_says_nothing_and_another_one_says_so() -> None:
+    before = Machine()
+    before.says("execution", "ACTIVE")
+    same = before.restarts()
+    same.says("execution", "ACTIVE")
+    assert same.states == []
+    other = before.restarts()
+    other.says("execution", "STOPPED")
+    assert other.states == ["stopped"]
+
+
+def test_an_execution_that_becomes_unavailable_is_not_shown_as_before() -> None:
+    machine = Machine()
+    machine.says("execution", "ACTIVE")
+    machine.says("execution", None)
+    assert machine.states == ["running", "silent"]
+
+
+def test_parts_are_counted_once_with_their_programme() -> None:
+    machine = Machine()
+    machine.says("programme", "O1")
+    for count in (5, 5, 6, 6, 8):
+        machine.says("part_count", count)
+    counted = [event for event in machine.events if isinstance(event, PartsCounted)]
+    assert [(event.first, event.last, event.delta, event.programme) for event in counted] == [
+        (5, 6, 1, "O1"),
+        (6, 8, 2, "O1"),
+    ]
+    assert not any(event.during_absence for event in counted)
+
+
+def test_parts_made_while_the_agent_was_down_are_one_event_of_the_absence() -> None:
+    before = Machine()
+    before.says("part_count", 10)
+    after = before.restarts()
+    after.says("part_count", 14)
+    after.says("part_count", 15)
+    counted = [event for event in after.events if isinstance(event, PartsCounted)]
+    assert [(event.delta, event.during_absence) for event in counted] == [(4, True), (1, False)]
+
+
+def test_a_counter_that_goes_back_began_again_at_zero() -> None:
+    machine = Machine()
+    for count in (10, 3, 0, 1):
+        machine.says("part_count", count)
+    counted = [event for event in machine.events if isinstance(event, PartsCounted)]
+    assert [(event.delta, event.reset) for event in counted] == [(3, True), (0, True), (1, False)]
+
+
+def test_a_counter_that_jumps_beyond_reason_is_reported_and_not_counted() -> None:
+    machine = Machine()
+    machine.says("part_count", 1)
+    machine.says("part_count", 4_294_967_295)
+    machine.says("part_count", 4_294_967_296)
+    assert machine.deltas == [1]
+    assert [event.code for event in machine.of(SourceTrouble)] == ["count_jumped"]
+
+
+action = st.one_of(
+    st.tuples(st.just("parts"), st.integers(0, 5)),
+    st.tuples(st.just("reset"), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["repeat", "restart", "link lost", "long silence", "unavailable"]), st.just(0)),
+)
+
+
+@given(st.integers(0, 50), st.lists(action, max_size=60))
+def test_whatever_the_counter_goes_through_the_sum_is_the_parts_made(
+    start: int, actions: list[tuple[str, int]]
+) -> None:
+    """A reset is only seen when the counter is read below its old value: so it is read right after it."""
+    machine = Machine()
+    count, made, deltas = start, 0, list[int]()
+    machine.says("part_count", count)
+    for what, number in actions:
+        if what == "parts":
+            count, made = count + number, made + number
+        elif what == "reset":
+            if number >= count:
+                continue  # the counter cannot tell: no controller's reset would be seen here
+            count, made = number, made + number
+        elif what == "restart":
+            deltas += machine.deltas
+            machine = machine.restarts()
+        elif what == "link lost":
+            machine.link(up=False)
+            machine.link(up=True)
+        elif what == "long silence":
+            machine.waits(12)
+        elif what == "unavailable":
+            machine.says("part_count", None)
+        machine.says("part_count", count)
+    deltas += machine.deltas
+    assert sum(deltas) == made
+    assert all(delta >= 0 for delta in deltas)
+
+
+def test_a_cycle_runs_from_active_to_the_end_of_the_programme_through_a_feed_hold() -> None:
+    machine = Machine()
+    machine.says("programme", "O1")
+    for word in ("READY", "ACTIVE", "FEED_HOLD", "ACTIVE", "PROGRAM_COMPLETED", "READY"):
+        machine.says("execution", word, after=10)
+    (cycle,) = machine.of(CycleEnded)
+    assert isinstance(cycle, CycleEnded)
+    assert (cycle.ended - cycle.began).total_seconds() == 30
+    assert (cycle.programme, cycle.completed, cycle.uncertain) == ("O1", True, False)
+
+
+def test_a_cycle_that_is_stopped_is_not_completed() -> None:
+    machine = Machine()
+    for word in ("READY", "ACTIVE", "STOPPED", "ACTIVE", "INTERRUPTED", "READY", "ACTIVE", "READY"):
+        machine.says("execution", word)
+    assert [event.completed for event in machine.events if isinstance(event, CycleEnded)] == [False, False, True]
+
+
+def test_a_cycle_seen_only_in_part_is_uncertain() -> None:
+    machine = Machine()
+    for word in ("ACTIVE", "READY", "ACTIVE"):
+        machine.says("execution", word)
+    machine.link(up=False)
+    machine.link(up=True)
+    for word in ("ACTIVE", "READY", "ACTIVE"):
+        machine.says("execution", word)
+    after = machine.restarts()
+    for word in ("ACTIVE", "READY"):
+        after.says("execution", word)
+    assert [event.uncertain for event in machine.events if isinstance(event, CycleEnded)] == [True, True]
+    assert [event.uncertain for event in after.events if isinstance(event, CycleEnded)] == [True]
+
+
+def test_an_alarm_is_raised_and_cleared_once_also_over_a_restart() -> None:
+    machine = Machine()
+    machine.says("execution", "STOPPED")
+    machine.condition("FAULT", "1042", text="spindle overload")
+    machine.condition("FAULT", "1042", text="spindle overload")
+    machine.condition("WARNING", "77")
+    after = machine.restarts()
+    after.says("execution", "STOPPED")
+    after.condition("FAULT", "1042", text="spindle overload")
+    after.condition("NORMAL", "1042")
+    after.condition("NORMAL")
+    raised = [(event.code, event.severity) for event in machine.events if isinstance(event, AlarmRaised)]
+    assert raised == [("1042", "fault"), ("77", "warning")]
+    assert machine.states == ["stopped", "alarm"]
+    assert after.of(AlarmRaised) == []
+    assert [event.code for event in after.events if isinstance(event, AlarmCleared)] == ["1042", "77"]
+    assert after.states == ["stopped"]
+
+
+def test_a_plain_alarm_number_replaces_the_one_before() -> None:
+    machine = Machine()
+    machine.condition("FAULT", "1", key="alarm", sole=True)
+    machine.condition("FAULT", "1", key="alarm", sole=True)
+    machine.condition("FAULT", "2", key="alarm", sole=True)
+    machine.condition("NORMAL", key="alarm", sole=True)
+    said = [
+        (type(event).__name__, event.code) for event in machine.events if isinstance(event, AlarmRaised | AlarmCleared)
+    ]
+    assert said == [("AlarmRaised", "1"), ("AlarmCleared", "1"), ("AlarmRaised", "2"), ("AlarmCleared", "2")]
+
+
+def test_samples_come_in_batches_of_a_second_or_two_hundred() -> None:
+    machine = Machine()
+    for number in range(15):
+        machine.says("spindle_load", float(number), after=0.1)
+        machine._keep(machine.tracker.tick(moment(machine.t)))
+    for _ in range(450):
+        machine.says("x_load", 1.0, after=0.001)
+    machine._keep(machine.tracker.close())
+    batches = [event for event in machine.events if isinstance(event, SamplesReady)]
+    assert [len(batch.values) for batch in batches if batch.signal == "x_load"] == [200, 200, 50]
+    loads = [value for batch in batches if batch.signal == "spindle_load" for value in batch.values]
+    assert loads == [float(number) for number in range(15)]
+    assert {batch.signal: batch.unit for batch in batches} == {"spindle_load": "%", "x_load": "%"}
+    assert all(batch.dt == sorted(batch.dt) and batch.dt[0] == 0 for batch in batches)
+
+
+def test_the_controllers_clock_times_samples_even_when_it_is_two_hours_off() -> None:
+    machine = Machine()
+    wrong = START - timedelta(hours=2)
+    for number in range(10):  # measured every 50 ms, delivered together every 500 ms
+        machine.says(
+            "spindle_load", 1.0, after=0.5 if number == 0 else 0, source=wrong + timedelta(milliseconds=50 * number)
+        )
+    machine._keep(machine.tracker.close())
+    (batch,) = machine.of(SamplesReady)
+    assert isinstance(batch, SamplesReady)
+    times = [batch.t0 + timedelta(milliseconds=dt) for dt in batch.dt]
+    assert times[-1] <= moment(machine.t).wall
+    assert times == sorted(times)
+
+
+def test_an_event_is_timed_by_the_agent_when_the_source_time_is_old() -> None:
+    """After a reconnect an adapter repeats values with the time of their last change, hours ago."""
+    machine = Machine()
+    machine.says("mode", "AUTOMATIC", source=START)
+    (changed,) = machine.says("execution", "READY", source=START - timedelta(hours=3))
+    assert isinstance(changed, StateChanged)
+    assert changed.at == moment(machine.t).wall
+    assert changed.source_time == START - timedelta(hours=3)
+
+
+def test_state_events_never_go_back_in_time() -> None:
+    machine = Machine()
+    for number, word in enumerate(("READY", "ACTIVE", "READY", "ACTIVE")):
+        machine.says("execution", word, source=START + timedelta(seconds=10 - number))
+    times = [event.at for event in machine.events if isinstance(event, StateChanged)]
+    assert times == sorted(times)
