@@ -17,6 +17,19 @@ _WORK_SIZE = 640  # longest side on which bars are looked for
 _COHERENCE = 0.7
 _MARGIN = 0.12  # of the length, added on each side for the quiet zones
 _MAX_STRIP = 2400
+_LEAST_AREA = 250  # pixels of the work size
+
+
+def _apart(one: npt.NDArray[np.float64] | float, other: float) -> npt.NDArray[np.float64]:
+    """Angle between two axes, degrees, 0 to 90."""
+    return np.abs((np.asarray(one, np.float64) - other + 90) % 180 - 90)
+
+
+_SECTORS = {
+    middle: ((_apart(np.arange(256, dtype=np.float64) - 90, middle) <= 15) & (np.arange(256) <= 180)).astype(np.uint8)
+    for middle in range(-90, 90, 15)
+}
+"""Whether an axis (whole degrees + 90; 255: none) belongs to a sector; neighbouring sectors overlap by half."""
 
 
 @dataclass(frozen=True)
@@ -89,23 +102,23 @@ def _regions(image: Gray, window: int) -> list[tuple[float, Box]]:
     coherence = np.sqrt((xx - yy) ** 2 + 4 * xy**2) / (energy + 1e-6)
     striking = (coherence > _COHERENCE) & (energy > max(0.12 * float(np.percentile(energy, 99)), 400.0))
     axis = 0.5 * np.arctan2(2 * xy, xx - yy)
+    degrees = np.where(striking, np.degrees(axis) + 90, 255).astype(np.uint8)
     boxes: list[tuple[float, Box]] = []
-    for middle in np.arange(-90, 90, 15):
-        off = np.abs((np.degrees(axis) - middle + 90) % 180 - 90)
-        mask = (striking & (off <= 15)).astype(np.uint8)
-        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
+    for middle in range(-90, 90, 15):
+        sector = _SECTORS[middle][degrees]
+        if cv2.countNonZero(sector) < _LEAST_AREA:
+            continue
+        mask = cv2.morphologyEx(sector, cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
         mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
         for label in range(1, count):
-            if stats[label, cv2.CC_STAT_AREA] < 250:
+            area = float(stats[label, cv2.CC_STAT_AREA])
+            if area < _LEAST_AREA:
                 continue
-            box = _fit(
-                labels.astype(np.int32, copy=False), label, stats[label].astype(np.int32, copy=False), axis, energy
-            )
-            if box is not None and abs((np.degrees(box.angle) - middle + 90) % 180 - 90) <= 9:
-                boxes.append(
-                    (float(stats[label, cv2.CC_STAT_AREA]) * float(energy[labels == label].mean()) ** 0.5, box)
-                )
+            fitted = _fit(labels.astype(np.int32, copy=False), label, stats[label].astype(np.int32), axis, energy)
+            if fitted is not None and _apart(np.degrees(fitted[1].angle), middle) <= 9:
+                strength, box = fitted
+                boxes.append((area * strength**0.5, box))
     return boxes
 
 
@@ -115,12 +128,13 @@ def _fit(
     stats: npt.NDArray[np.int32],
     axis: npt.NDArray[np.float32],
     energy: npt.NDArray[np.float32],
-) -> Box | None:
-    """The box along the region's own mean gradient axis, or None when it is too small to hold a code."""
+) -> tuple[float, Box] | None:
+    """Mean energy and the box along the region's own mean gradient axis, or None when too small to hold a code."""
     left, top, width, height = (int(value) for value in stats[:4])
     ys, xs = np.nonzero(labels[top : top + height, left : left + width] == label)
     ys, xs = ys + top, xs + left
-    double = np.sum(energy[ys, xs] * np.exp(2j * axis[ys, xs]))
+    strength = energy[ys, xs]
+    double = np.sum(strength * np.exp(2j * axis[ys, xs]))
     angle = _axis(float(np.angle(double)) / 2)
     along = xs * np.cos(angle) + ys * np.sin(angle)
     down = -xs * np.sin(angle) + ys * np.cos(angle)
@@ -130,7 +144,7 @@ def _fit(
         return None
     a, d = (a0 + a1) / 2, (d0 + d1) / 2
     x, y = a * np.cos(angle) - d * np.sin(angle), a * np.sin(angle) + d * np.cos(angle)
-    return Box(float(x), float(y), length, tall, angle)
+    return float(strength.mean()), Box(float(x), float(y), length, tall, angle)
 
 
 def _tensor(image: Gray) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:

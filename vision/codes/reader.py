@@ -36,7 +36,7 @@ class CodeReader:
         Empty when nothing can be believed. ValueError for another shape or type.
         """
         grey, scale = _prepared(image)
-        session = _Session(grey, self._linear, self._matrix)
+        session = _Session(grey, self._linear, self._matrix, hurried=self._effort == "live")
         session.first_look()
         if not (self._effort == "live" and session.settled()):
             session.localised(limit=3 if self._effort == "live" else 8)
@@ -49,10 +49,11 @@ class CodeReader:
 class _Session:
     """The claims about one image, gathered look by look."""
 
-    def __init__(self, image: Gray, linear: tuple[str, ...], matrix: tuple[str, ...]) -> None:
+    def __init__(self, image: Gray, linear: tuple[str, ...], matrix: tuple[str, ...], *, hurried: bool) -> None:
         self._image = image
         self._linear = linear
         self._matrix = matrix
+        self._hurried = hurried
         self._reads: list[Read] = []
         self._strips: list[bars.Box] = []
 
@@ -67,7 +68,7 @@ class _Session:
     def first_look(self) -> None:
         """The grey image as it is; what it claims is confirmed at its place."""
         step = next(ladder.steps(self._image))
-        self._whole(step, 0, self._linear + self._matrix)
+        self._whole(step, 0, self._linear + self._matrix, fast=self._hurried)
 
     def localised(self, limit: int) -> None:
         """Bars found by their gradients, turned upright and read by scan lines."""
@@ -79,7 +80,7 @@ class _Session:
     def prepared_steps(self, *, full: bool) -> None:
         """The prepared images; the linear formats too where the rectified strips gave nothing."""
         for number, step in enumerate(ladder.steps(self._image)):
-            if number == 0:
+            if number == 0 and full:
                 continue
             if not full and (number > 1 or self.codes()):
                 return
@@ -93,10 +94,10 @@ class _Session:
             if self.codes():
                 return
 
-    def _whole(self, step: ladder.Step, angle: int, formats: tuple[str, ...]) -> None:
+    def _whole(self, step: ladder.Step, angle: int, formats: tuple[str, ...], *, fast: bool = False) -> None:
         if not formats:
             return
-        for text, name, corners in decoders.zxing(step.image, formats):
+        for text, name, corners in decoders.zxing(step.image, formats, fast=fast):
             outline = step.to_original(corners)
             self._reads.append(Read(text, name, outline, "zxing", Look(step.name, angle)))
             if name in MATRIX:
@@ -109,10 +110,15 @@ class _Session:
         if any(other.holds(box.x, box.y) and other.length > 0.8 * box.length for other in self._strips):
             return
         strip = bars.strip(self._image, box)
-        claims = scanlines.reads(strip, len(self._strips), self._linear)
-        if claims:
+        seen = False
+        for band in scanlines.ORDER:
+            claims = scanlines.reads(strip, Look("strip", strip=len(self._strips), band=band), self._linear)
+            seen = seen or bool(claims)
+            self._reads += claims
+            if claims and self._hurried and self.settled():
+                break
+        if seen:
             self._strips.append(box)
-        self._reads += claims
 
     def _again(self, outline: Points, name: str) -> None:
         """A matrix code looked at once more, alone, in another sampling: enlarged, then turned and softened."""

@@ -1,7 +1,5 @@
 """Reading one upright strip by bands of scan lines that share no pixels: independent witnesses of one code."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,36 +9,27 @@ from vision.codes.ladder import sharpened
 from vision.codes.types import Gray, Look, Points, Read
 
 BANDS = 9
+ORDER = tuple(sorted(range(BANDS), key=lambda band: abs(band - BANDS // 2)))
+"""Bands from the middle outwards: the first ones are the likeliest to cross the bars."""
 _ROWS = 16  # rows of the picture that a band's mean scan line is shown as
 _PAD = 24  # paper added at both ends
 _MODULES_PER_CHARACTER = {"ITF": 8.0, "Codabar": 11.0, "Code39": 15.0, "Code93": 9.0, "Code128": 11.0}
 _MODULES = {"EAN13": 95.0, "UPCA": 95.0, "EAN8": 67.0, "UPCE": 51.0}
 
 
-def reads(strip: Strip, number: int, formats: Iterable[str], bands: Iterable[int] = range(BANDS)) -> list[Read]:
-    """The claims of each band of `strip` (its number names the looks)."""
-    formats = tuple(formats)
-    edges = np.linspace(0, strip.image.shape[0], BANDS + 1).astype(int)
-    claims: list[Read] = []
-    for band in bands:
-        top, bottom = int(edges[band]), max(int(edges[band + 1]), int(edges[band]) + 1)
-        profile = strip.image[top:bottom].mean(axis=0)
-        claims += _band(strip, profile, (top, bottom), Look("strip", strip=number, band=band), formats)
-    return claims
-
-
-def _band(
-    strip: Strip, profile: npt.NDArray[np.float64], rows: tuple[int, int], look: Look, formats: tuple[str, ...]
-) -> list[Read]:
+def reads(strip: Strip, look: Look, formats: tuple[str, ...]) -> list[Read]:
+    """The claims of the band that `look` names: its mean scan line, as it is and sharpened, for both libraries."""
+    band = look.band or 0
+    top, bottom = (strip.image.shape[0] * edge // BANDS for edge in (band, band + 1))
+    bottom = max(bottom, top + 1)
+    profile = strip.image[top:bottom].mean(axis=0)
     plain = _shown(profile)
     crisp = sharpened(plain)
     claims: list[Read] = []
     for library, decode in (("zxing", _zxing), ("zbar", decoders.zbar)):
-        found = decode(plain, formats) or decode(crisp, formats)
-        for text, name, corners in found:
+        for text, name, corners in decode(plain, formats) or decode(crisp, formats):
             start, end = float(corners[:, 0].min()) - _PAD, float(corners[:, 0].max()) - _PAD
             quiet = library == "zxing" and _quiet(profile, start, end, name, text)
-            top, bottom = rows
             if library == "zbar":  # its box is where the scan stopped, not the symbol
                 start, end = 0.0, float(len(profile))
             outline = np.array([(start, top), (end, top), (end, bottom), (start, bottom)], np.float32)
@@ -77,9 +66,3 @@ def _quiet(profile: npt.NDArray[np.float64], start: float, end: float, name: str
         if len(beside) == 0 or float(beside.min()) < dark + 0.5 * (light - dark):
             return False
     return True
-
-
-def confirm_order() -> tuple[int, ...]:
-    """Bands from the middle outwards: the first ones are the likeliest to cross the bars."""
-    middle = BANDS // 2
-    return tuple(sorted(range(BANDS), key=lambda band: abs(band - middle)))
