@@ -1,9 +1,10 @@
 """The second judge: a place compared with its own earlier looks, whatever lies in it.
 
-A look is a small median picture of the place. Two looks are compared in the logarithm of intensity after a band-pass, so that a change of
-exposure, a light gradient or a soft shadow (all smooth factors) cancels; each small patch may be found again up to `SEARCH` thumbnail px away,
-so that a nudged item or a bumped camera is no change. What remains is split by direction: structure of the earlier look that is not found
-any more (*lost*) and structure of the later look that was not there before (*gained*). A removed item loses more than it gains.
+A look is a small median picture of the place. Two looks are compared in the logarithm of intensity after a band-pass,
+so that a change of exposure, a light gradient or a soft shadow (all smooth factors) cancels; each small patch may be
+found again up to `SEARCH` thumbnail px away, so that a nudged item or a bumped camera is no change. What remains is
+split by direction: structure of the earlier look that is not found any more (*lost*) and structure of the later look
+    that was not there before (*gained*). A removed item loses more than it gains.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""The motion gate: a cheap look at each frame that says whether anything moves, where, and whether someone reaches into the picture.
+"""The motion gate: a cheap look at each frame that says whether anything moves, where, and whether someone reaches
+into the picture.
 
-Works on a small band-passed log image, so that exposure, gradients and soft shadows do not count. A pixel is foreground when it lies outside the
-range of the reference in its 3 x 3 neighbourhood by more than noise explains. An arm is foreground outside the places that is connected with
-the picture's border: a person always reaches in from outside.
+Works on a small band-passed log image, so that exposure, gradients and soft shadows do not count. A pixel is
+foreground when it lies outside the range of the reference in its 3 x 3 neighbourhood by more than noise explains. An
+arm is foreground outside the places that is connected with the picture's border: a person always reaches in from
+outside.
 """
 
 from __future__ import annotations
@@ -94,7 +96,9 @@ class Gate:
         self._high = np.asarray(cv2.dilate(self._reference, _KERNEL), np.float32)
 
     def displacement(self, band: Small) -> tuple[float, float]:
-        """How far the camera moved since the reference, in px of the full frame; (0, 0) unless it explains the picture better."""
+        """How far the camera moved since the reference, in px of the full frame; (0, 0) unless it explains the
+        picture better.
+        """
         if self._reference is None:
             return 0.0, 0.0
         window = cv2.createHanningWindow((band.shape[1], band.shape[0]), cv2.CV_32F)
@@ -136,7 +140,7 @@ class Gate:
     def _is_arm(self, foreground: Mask) -> bool:
         if not foreground.any():
             return False
-        outside = cv2.dilate(foreground, _KERNEL) & (1 - self._places)
+        outside = np.asarray(cv2.dilate(foreground, _KERNEL), np.uint8) & (1 - self._places)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
         border = set(labels[0]) | set(labels[-1]) | set(labels[:, 0]) | set(labels[:, -1])
         least = _ARM_SHARE * outside.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vision.appearance import Comparison, Look, compare
+from vision.appearance import Look, compare
 from vision.slots import Count
 
 AUTO = 0.7
@@ -60,7 +60,8 @@ def judge_known(state: SlotState, seen: Count, look: Look, foreign: bool = False
         look: the appearance now.
         foreign: what lies there mostly carries another class than the planogram's.
 
-    The detector counts and the appearance must agree that something happened: an unchanged place changes no count, whatever the detector says.
+    The detector counts and the appearance must agree that something happened: an unchanged place changes no count,
+    whatever the detector says.
     """
     change = compare(state.look, look)
     before = state.count
@@ -83,7 +84,9 @@ def judge_known(state: SlotState, seen: Count, look: Look, foreign: bool = False
 
 
 def judge_any(state: SlotState, look: Look) -> Verdict:
-    """A place judged by appearance alone: present or absent (a declared count above 1 goes down one by one, for review)."""
+    """A place judged by appearance alone: present or absent (a declared count above 1 goes down one by one, for
+    review).
+    """
     change = compare(state.look, look)
     before = state.count
     if change.verdict == "same":

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from vision import memory
-from vision.appearance import Look, compare, take_look
+from vision.appearance import Look, take_look
 from vision.detectors.base import Detection, Detector, Frame
 from vision.gate import Gate, Sight
 from vision.judging import Mode, SlotState, Verdict, judge_any, judge_known
@@ -41,7 +41,8 @@ class SlotChange:
         mode: "auto" may be booked, "review" waits for a person.
         at: best estimate of the moment of the change, same clock as the frames, seconds.
         began, ended: first frame of the session and the frame at which it was compared, seconds.
-        session: number of the session since the start of this watcher; 0 for what was found at the start or in a routine check.
+        session: number of the session since the start of this watcher; 0 for what was found at the start or in a
+            routine check.
         before_jpeg, after_jpeg: the place before and after, JPEG, nobody's hand in them.
         model: version of the detector.
         why: the judges' reason, English, for the log and the review page.
@@ -71,18 +72,20 @@ class WatchSettings:
 
     Attributes:
         rules: times of the session machine.
-        recheck_s: while clear, all places are compared with their settled look this often, seconds; what changed unseen is for review.
+        recheck_s: while clear, all places are compared with their settled look this often, seconds; what changed
+            unseen is for review.
     """
 
-    rules: SessionRules = SessionRules()
+    rules: SessionRules = field(default_factory=SessionRules)
     recheck_s: float = 30.0
 
 
 class RackWatcher:
     """Watches one rack.
 
-    Feed it frames in time order with `feed`; it answers the changes that became certain with that frame (most often none). With no
-    `restore`, the first clear frames teach it: counts from the detector for classes that it knows, else the declared count (default 1).
+    Feed it frames in time order with `feed`; it answers the changes that became certain with that frame (most often
+    none). With no `restore`, the first clear frames teach it: counts from the detector for classes that it knows,
+    else the declared count (default 1).
 
     Args:
         rack: the places.
@@ -156,13 +159,16 @@ class RackWatcher:
         return changes
 
     def snapshot(self) -> dict[str, Any]:
-        """Counts and looks as a JSON-able value (tens of kB), to be saved with the fact that changed them. Empty while learning."""
+        """Counts and looks as a JSON-able value (tens of kB), to be saved with the fact that changed them. Empty
+        while learning.
+        """
         if not self._states or self._gate is None:
             return {}
         return memory.dump(self._states, self.rack, self._gate.reference, self.offset)
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on from a `snapshot`: the first clear frames are compared with it, and what differs is marked ``during_absence``.
+        """Go on from a `snapshot`: the first clear frames are compared with it, and what differs is marked
+        ``during_absence``.
 
         A snapshot of another rack description is used for the places whose polygon is still the same.
         """
@@ -182,7 +188,8 @@ class RackWatcher:
             self._gate, self._shape = Gate(frame.shape, self.rack), frame.shape
         if frame.shape != self._shape:
             raise ValueError(
-                f"the camera's picture changed from {self._shape[1]}x{self._shape[0]} to {frame.shape[1]}x{frame.shape[0]}"
+                f"the camera's picture changed from {self._shape[1]}x{self._shape[0]} "
+                f"to {frame.shape[1]}x{frame.shape[0]}"
             )
         return self._gate
 
@@ -398,6 +405,3 @@ def _crop(frame: Frame, slot: Slot) -> bytes:
             cv2.resize(cut, None, fx=320 / largest, fy=320 / largest, interpolation=cv2.INTER_AREA), np.uint8
         )
     return memory.jpeg(cut)
-
-
-__all__ = ["RackWatcher", "SlotChange", "WatchSettings", "compare"]

@@ -31,7 +31,8 @@ class SessionRules:
     Attributes:
         clear_frames: consecutive quiet frames before places are compared.
         clear_s: least duration of that quiet, seconds.
-        hold_s: an unmoving arm or hand is taken for part of the scene after this long, and what changed then is for review, seconds.
+        hold_s: an unmoving arm or hand is taken for part of the scene after this long, and what changed then is for
+            review, seconds.
     """
 
     clear_frames: int = 4

@@ -73,7 +73,8 @@ def load_rack(path: Path) -> Rack:
     """Read ``rack.json``.
 
     Raises:
-        RackError: the file is missing, is not JSON, or describes an impossible place; the text names the file and the place.
+        RackError: the file is missing, is not JSON, or describes an impossible place; the text names the file and the
+        place.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -120,7 +121,8 @@ def _parse_slot(raw: Any, index: int) -> Slot:
 def assign(
     detections: Iterable[Detection], rack: Rack, offset: tuple[float, float] = (0.0, 0.0)
 ) -> dict[str, list[Detection]]:
-    """Give each box but the hands to the place whose polygon holds its centre best (largest signed distance, above −6 px).
+    """Give each box but the hands to the place whose polygon holds its centre best (largest signed distance, above −6
+    px).
 
     Args:
         detections: boxes in px of the frame.

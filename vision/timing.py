@@ -13,7 +13,9 @@ _QUANTUM = 100.0
 
 
 class SessionFilm:
-    """Keeps the gate's small images of one session, quantised (20 kB each, every second one dropped when they get too many)."""
+    """Keeps the gate's small images of one session, quantised (20 kB each, every second one dropped when they get too
+    many).
+    """
 
     def __init__(self) -> None:
         self._times: list[float] = []
@@ -43,7 +45,8 @@ class SessionFilm:
     def moment(self, polygon: npt.NDArray[np.float32], before: Small) -> float:
         """When the place turned from how it was into how it is, seconds.
 
-        The one split of the film that minimises the distance of the earlier frames to ``before`` and of the later ones to the last frame, over
+        The one split of the film that minimises the distance of the earlier frames to ``before`` and of the later
+        ones to the last frame, over
         the pixels that differ between the two: a change point in the least-absolute-deviations sense.
         """
         first, last = _quantised(before).astype(np.int16), self._bands[-1].astype(np.int16)
@@ -60,7 +63,7 @@ class SessionFilm:
 
 
 def _quantised(band: Small) -> npt.NDArray[np.int8]:
-    return np.clip(band * _QUANTUM, -127, 127).astype(np.int8)
+    return np.asarray(np.clip(band * _QUANTUM, -127, 127), np.int8)
 
 
 def _mask(polygon: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -1,7 +1,8 @@
 """A stand-in for torchvision's compiled ``nms``, for CPU installs whose torchvision wheel was built for CUDA.
 
-The wheel on the Python index wants CUDA libraries at import; without them ``import torchvision`` ends in ``operator torchvision::nms does
-not exist``, and with it every ultralytics training. `ensure` tries the real one first and only then registers ours.
+The wheel on the Python index wants CUDA libraries at import; without them ``import torchvision`` ends in ``operator
+torchvision::nms does not exist``, and with it every ultralytics training. `ensure` tries the real one first and only
+then registers ours.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def ensure() -> bool:
 
 
 def _install() -> None:
-    global _library
+    global _library  # noqa: PLW0603  # torch forgets the operators when their library is collected
     import torch
 
     signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -36,7 +37,7 @@ def _install() -> None:
     _library.impl("nms", _nms, "CPU")
     import torchvision.extension
 
-    torchvision.extension._has_ops = lambda: True
+    torchvision.extension._has_ops = lambda: True  # noqa: SLF001  # no public way to say that ops exist
 
 
 def _nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:

@@ -1,7 +1,9 @@
-"""Train the rack detector (ultralytics YOLO11n, 320 px, from random weights) on rendered pictures and export it to ONNX.
+"""Train the rack detector (ultralytics YOLO11n, 320 px, from random weights) on rendered pictures and export it to
+ONNX.
 
-Needs the ``train`` extra (torch, ultralytics); nothing else in this package imports it. Source of the hyper-parameters: measured on rendered
-racks, see docs/model-card.md; ``nbs=8`` matters, the default of 64 makes six optimiser steps an epoch instead of fifty.
+Needs the ``train`` extra (torch, ultralytics); nothing else in this package imports it. Source of the
+hyper-parameters: measured on rendered racks, see docs/model-card.md; ``nbs=8`` matters, the default of 64 makes six
+optimiser steps an epoch instead of fifty.
 """
 
 from __future__ import annotations
@@ -107,9 +109,11 @@ def train(plan: TrainingPlan) -> Path:
 
 
 def halve_weights(source: Path, target: Path) -> None:
-    """Store the float32 weights of ``source`` as float16 with a cast behind each: half the file, float32 arithmetic and in/out."""
+    """Store the float32 weights of ``source`` as float16 with a cast behind each: half the file, float32 arithmetic
+    and in/out.
+    """
     import numpy as np
-    import onnx
+    import onnx  # type: ignore[import-not-found]  # only with the train extra
     from onnx import TensorProto, helper, numpy_helper
 
     model = onnx.load(str(source))

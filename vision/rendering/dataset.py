@@ -52,7 +52,8 @@ def write_dataset(out: Path, train: int, val: int, seed: int) -> Path:
 
 def _line(box: Box, width: int, height: int) -> str:
     cx, cy = (box.x0 + box.x1) / 2 / width, (box.y0 + box.y1) / 2 / height
-    return f"{CLASSES.index(box.label)} {cx:.5f} {cy:.5f} {(box.x1 - box.x0) / width:.5f} {(box.y1 - box.y0) / height:.5f}\n"
+    w, h = (box.x1 - box.x0) / width, (box.y1 - box.y0) / height
+    return f"{CLASSES.index(box.label)} {cx:.5f} {cy:.5f} {w:.5f} {h:.5f}\n"
 
 
 def _random_pose(scene: Scene, rng: np.random.Generator) -> HandPose:

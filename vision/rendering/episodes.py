@@ -54,7 +54,9 @@ class Episode:
 
 
 def render_episode(seed: int, action: str | None = None, light: str | None = None) -> Episode:
-    """One episode; the same arguments give the same frames. ``action`` fixes a single session, else one or two are drawn."""
+    """One episode; the same arguments give the same frames. ``action`` fixes a single session, else one or two are
+    drawn.
+    """
     return _Director(seed, light).shoot(action)
 
 
@@ -148,7 +150,7 @@ class _Director:
             ]
             action = "nothing"
         self.episode.actions.append(action)
-        w, h = self.scene.canvas_size
+        h = self.scene.canvas_size[1]
         hand = make_hand(h * self.rng.uniform(0.09, 0.14), self.rng)
         angle = -np.pi / 2 + self.rng.normal(0, 0.25)
         if self.rng.random() < 0.3:
@@ -192,9 +194,7 @@ class _Director:
             held = item
             if action == "take_and_put_back":
                 self._hover(hand, angle, where, 4, held)
-                slot.items.append(
-                    (spot, item.moved(*self.rng.normal(0, self.scene.cell * 0.02, 2), float(self.rng.normal(0, 0.1))))
-                )
+                slot.items.append((spot, self._pushed(item, 0.02, 0.1)))
                 self.scene.touch()
                 held = None
             else:
@@ -209,14 +209,15 @@ class _Director:
         return held
 
     def _nudge(self, slot: SlotModel) -> None:
-        step = self.scene.cell * 0.02
         slot.items = [
-            (spot, item.moved(*self.rng.normal(0, step, 2), float(self.rng.normal(0, 0.08))))
-            if self.rng.random() < 0.6
-            else (spot, item)
+            (spot, self._pushed(item, 0.02, 0.08)) if self.rng.random() < 0.6 else (spot, item)
             for spot, item in slot.items
         ]
         self.scene.touch()
+
+    def _pushed(self, item: Item, share: float, turn: float) -> Item:
+        dx, dy = self.rng.normal(0, self.scene.cell * share, 2)
+        return item.moved(float(dx), float(dy), float(self.rng.normal(0, turn)))
 
     def _new_item(self, slot: SlotModel) -> Item:
         spare = SlotModel(slot.id, slot.rect, slot.polygon, slot.kind, slot.capacity, slot.style, slot.spots)

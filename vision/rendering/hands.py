@@ -75,7 +75,8 @@ def fingertip(hand: Hand, x: float, y: float, angle: float) -> tuple[float, floa
 
 
 def draw_hand(canvas: Image, hand: Hand, x: float, y: float, angle: float) -> tuple[Mask, Mask]:
-    """Paint the hand (palm centre, fingers pointing along ``angle`` radians; the arm runs the other way, out of the picture).
+    """Paint the hand (palm centre, fingers pointing along ``angle`` radians; the arm runs the other way, out of the
+    picture).
 
     Returns:
         two masks (H, W) float32 0..1: the whole arm, and the hand proper (palm, fingers and wrist).

@@ -1,7 +1,7 @@
 """Draw cutting tools: inserts, drills and end mills, seen from above.
 
-Every drawing function paints on a BGR ``uint8`` canvas (H, W, 3) in place and returns the outline as ``float32`` points (N, 2) in
-canvas pixels, from which the training box is made.
+Every drawing function paints on a BGR ``uint8`` canvas (H, W, 3) in place and returns the outline as ``float32``
+points (N, 2) in canvas pixels, from which the training box is made.
 """
 
 from __future__ import annotations
@@ -71,37 +71,31 @@ class Item:
         return replace(self, x=self.x + dx, y=self.y + dy, angle=self.angle + turn)
 
 
-def make_item(
-    kind: str, shape: str, colour: tuple[int, int, int], size: float, width: float, rng: np.random.Generator
-) -> Item:
+@dataclass(frozen=True)
+class Style:
+    """What all items of one slot have in common; fields as in `Item`."""
+
+    shape: str
+    colour: tuple[int, int, int]
+    size: float
+    width: float
+
+
+def make_item(kind: str, style: Style, rng: np.random.Generator) -> Item:
     """An item of ``kind`` at the origin with its own random marks."""
-    return Item(kind, shape, 0.0, 0.0, 0.0, size, width, colour, int(rng.integers(1 << 30)))
+    seed = int(rng.integers(1 << 30))
+    return Item(kind, style.shape, 0.0, 0.0, 0.0, style.size, style.width, style.colour, seed)
 
 
-def draw_style(kind: str, cell: float, rng: np.random.Generator) -> dict[str, Any]:
+def draw_style(kind: str, cell: float, rng: np.random.Generator) -> Style:
     """Choose what all items of one slot have in common: shape, colour, size. ``cell`` is the slot's short side, px."""
     if kind == "insert":
-        colour = _INSERT_COLOURS[rng.integers(len(_INSERT_COLOURS))]
-        return {
-            "shape": str(rng.choice(list("CDTSR"))),
-            "colour": _vary(colour, rng),
-            "size": cell * rng.uniform(0.12, 0.18),
-            "width": 0.0,
-        }
+        colour = _vary(_INSERT_COLOURS[rng.integers(len(_INSERT_COLOURS))], rng)
+        return Style(str(rng.choice(list("CDTSR"))), colour, cell * rng.uniform(0.12, 0.18), 0.0)
     colour = _vary(_TOOL_COATINGS[rng.integers(len(_TOOL_COATINGS))], rng)
     if kind == "drill":
-        return {
-            "shape": "",
-            "colour": colour,
-            "size": cell * rng.uniform(0.68, 0.86),
-            "width": cell * rng.uniform(0.055, 0.12),
-        }
-    return {
-        "shape": "",
-        "colour": colour,
-        "size": cell * rng.uniform(0.5, 0.72),
-        "width": cell * rng.uniform(0.12, 0.19),
-    }
+        return Style("", colour, cell * rng.uniform(0.68, 0.86), cell * rng.uniform(0.055, 0.12))
+    return Style("", colour, cell * rng.uniform(0.5, 0.72), cell * rng.uniform(0.12, 0.19))
 
 
 def draw_item(canvas: Image, item: Item) -> Points:
@@ -181,8 +175,8 @@ def _shadow(canvas: Image, outline: Points, reach: float) -> None:
     mask = np.zeros(patch.shape[:2], np.uint8)
     offset = np.array([reach * 0.14, reach * 0.18], np.float32) - np.array([x0, y0], np.float32)
     cv2.fillPoly(mask, [_fixed((outline + offset).astype(np.float32))], 255, cv2.LINE_AA, _SHIFT)
-    mask = cv2.GaussianBlur(mask, (0, 0), max(reach * 0.12, 0.8))
-    patch[:] = (patch * (1 - 0.45 * (mask[..., None] / 255.0))).astype(np.uint8)
+    soft = cv2.GaussianBlur(mask, (0, 0), max(reach * 0.12, 0.8))
+    patch[:] = (patch * (1 - 0.45 * (soft[..., None] / 255.0))).astype(np.uint8)
 
 
 def _paint_insert(canvas: Image, item: Item, outline: Points, rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision.rendering.hands import Hand, draw_hand
-from vision.rendering.items import ITEM_CLASSES, Image, Item, Points, draw_item, draw_style, make_item
+from vision.rendering.items import ITEM_CLASSES, Image, Item, Points, Style, draw_item, draw_style, make_item
 
 _SUPERSAMPLE = 2
 _FOAM = ((38, 36, 34), (52, 50, 48), (70, 66, 62), (30, 30, 36))
@@ -48,7 +48,7 @@ class SlotModel:
     polygon: Points
     kind: str
     capacity: int
-    style: dict[str, object]
+    style: Style
     spots: list[tuple[float, float, float]]
     items: list[tuple[int, Item]] = field(default_factory=list)
 
@@ -66,10 +66,7 @@ class SlotModel:
             if self.kind == "insert"
             else rng.normal(0, 0.05) + (np.pi if rng.random() < 0.3 else 0.0)
         )
-        colour = self.style["colour"]
-        item = make_item(
-            self.kind, str(self.style["shape"]), colour, float(self.style["size"]), float(self.style["width"]), rng
-        )  # type: ignore[arg-type] # the style is a small untyped record
+        item = make_item(self.kind, self.style, rng)
         self.items.append((spot, item.moved(x + dx, y + dy, angle + turn)))
 
 
@@ -100,7 +97,8 @@ class HandPose:
 
 
 class Scene:
-    """A rack, its camera and its light. Everything is fixed by ``rng`` at construction; `render` takes its own generator.
+    """A rack, its camera and its light. Everything is fixed by ``rng`` at construction; `render` takes its own
+    generator.
 
     Args:
         rng: source of all choices.
@@ -222,13 +220,13 @@ class Scene:
             light = (
                 light * (1 + rng.uniform(0.15, 0.6) * np.exp(-(((xx - cx) ** 2 + (yy - cy) ** 2) / r**2)))[..., None]
             )
-        return light.astype(np.float32)
+        return np.asarray(light, np.float32)
 
     def _soft_shadow(self, shadow: tuple[float, float, float, float]) -> npt.NDArray[np.float32]:
         x, y, radius, dark = shadow
         yy, xx = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32) * _SUPERSAMPLE
         soft = np.exp(-(((xx - x) ** 2 + (yy - y) ** 2) / np.float32(radius**2)))
-        return (1 - np.float32(dark) * soft)[..., None].astype(np.float32)
+        return np.asarray((1 - np.float32(dark) * soft)[..., None], np.float32)
 
     def _hand_shadow(self, canvas: Image, pose: HandPose) -> None:
         small = np.zeros((canvas.shape[0] // 8, canvas.shape[1] // 8), np.float32)
