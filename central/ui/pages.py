@@ -1,0 +1,17 @@
+"""All pages of the centre under one router; ``central.app`` includes it last, since its last route answers 404."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException
+
+from central.ui import poste, quarantine, static_files
+from central.ui.routing import PageRoute
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+for _part in (static_files, poste, quarantine):
+    router.include_router(_part.router)
+
+
+@router.get("/{path:path}")
+async def unknown(path: str) -> None:
+    raise HTTPException(404, f"Rien ne porte l’adresse /{path}.")

@@ -1,0 +1,71 @@
+"""A route that answers as a page in every case: security headers always, and errors in French with a next step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from central.ui.shell import NOBODY
+from central.ui.templating import render
+
+log = logging.getLogger(__name__)
+
+HEADERS: Final = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'self'",
+            "img-src 'self' blob: data:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+}
+"""No page asks another host for anything, runs an inline script, or is framed."""
+
+
+class PageRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except HTTPException as error:
+                response = failure(request, error.status_code, str(error.detail))
+            except RequestValidationError as error:
+                log.info("bad request on %s: %s", request.url.path, error)
+                response = failure(request, 422, "La demande n’est pas complète : rechargez la page et recommencez.")
+            except Exception:
+                # Shown as a page, and whole in the log: the person sees what to do, the maintainer sees why.
+                log.exception("page %s failed", request.url.path)
+                response = failure(request, 500, "")
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return answer
+
+
+def failure(request: Request, status: int, detail: str) -> Response:
+    """The error page; a fragment asked by htmx keeps its place on the page and only says it failed."""
+    if status == 404:
+        title, what = "Page introuvable", detail if detail != "Not Found" else "Rien ne porte cette adresse."
+        advice = "L’adresse est peut-être ancienne, ou l’article a changé de code."
+    elif status >= 500:
+        title, what = "Le centre a rencontré un problème", "Cette page n’a pas pu être préparée."
+        advice = "Les faits de l’atelier continuent d’être enregistrés. Réessayez ; si cela dure, le journal dit pourquoi."
+    else:
+        title, what, advice = "Ce n’est pas possible", detail, "Revenez à la page précédente."
+    if request.headers.get("HX-Request"):
+        return Response(f"{title}. {what}", status_code=status, media_type="text/plain")
+    return render(request, "error.html", status, tab_name="", waiting=NOBODY, title=title, what=what, advice=advice)

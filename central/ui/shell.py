@@ -1,0 +1,40 @@
+"""What stands around every page: which tab is open, and how much waits for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from central.alerts import service as alerts
+from central.core.uow import UnitOfWork
+from central.inbox import quarantine
+from central.items import service as items
+from central.ui.templating import render
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Counts on the tabs."""
+
+    alerts: int = 0
+    proposals: int = 0
+    quarantine: int = 0
+
+
+NOBODY = Waiting()
+
+
+async def waiting(uow: UnitOfWork) -> Waiting:
+    return Waiting(
+        alerts=sum(alert.acknowledged_at is None for alert in await alerts.open_alerts(uow)),
+        proposals=0,
+        quarantine=await quarantine.count_open(uow) + len(await items.unknown_codes(uow)),
+    )
+
+
+async def full_page(request: Request, uow: UnitOfWork, template: str, tab: str, **context: Any) -> HTMLResponse:
+    """A whole page with its frame; fragments are rendered by `templating.render` alone."""
+    return render(request, template, tab_name=tab, waiting=await waiting(uow), **context)

@@ -1,0 +1,73 @@
+// Keeps a page alive: one EventSource, each part of the page asks again for itself when its topic changes.
+// A part says data-live="stock machine:tour-1"; "machine:" alone means every machine.
+const parts = () => document.querySelectorAll('[data-live]');
+const chip = document.querySelector('#live');
+const zone = document.documentElement.dataset.zone;
+const clock = new Intl.DateTimeFormat('fr-FR', { hour: '2-digit', minute: '2-digit', timeZone: zone });
+let lastHeard = new Date();
+let lost = false;
+const waiting = new Set();
+
+function concerns(part, topics) {
+  return part.dataset.live.split(' ').some((wanted) => topics.some((topic) => (wanted.endsWith(':') ? topic.startsWith(wanted) : topic === wanted)));
+}
+
+// Several events within the same tenth of a second ask once; a part that is being corrected by hand waits.
+function refresh(part) {
+  if (waiting.has(part)) return;
+  waiting.add(part);
+  setTimeout(() => {
+    waiting.delete(part);
+    if (!part.isConnected) return;
+    if (part.querySelector('[data-editing]:focus-within')) return void setTimeout(() => refresh(part), 3000);
+    window.htmx.trigger(part, 'live');
+  }, 100);
+}
+
+function show() {
+  if (!chip) return;
+  chip.classList.toggle('lost', lost);
+  chip.querySelector('span').textContent = lost ? `Hors ligne, dernière mise à jour ${clock.format(lastHeard)}` : 'En direct';
+}
+
+function age(seconds) {
+  if (seconds < 10) return 'à l’instant';
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${String(Math.floor((seconds % 3600) / 60)).padStart(2, '0')}`;
+  const days = Math.floor(seconds / 86400);
+  return `${days} jour${days > 1 ? 's' : ''}`;
+}
+
+// The server's clock counts, not this PC's: the page says when it was made.
+const drift = Number(document.documentElement.dataset.now) - Date.now();
+function tick() {
+  for (const element of document.querySelectorAll('time[data-since]')) {
+    const text = age(Math.max(0, (Date.now() + drift) / 1000 - Number(element.dataset.since)));
+    const words = element.dataset.words ?? '';
+    element.textContent = text === 'à l’instant' || !words ? text : `${words} ${text}`;
+  }
+}
+
+const stream = new EventSource('/api/live');
+stream.onopen = () => {
+  if (lost) for (const part of parts()) refresh(part);
+  lost = false;
+  lastHeard = new Date();
+  show();
+};
+stream.onerror = () => { lost = true; show(); };
+function heard(event) {
+  lastHeard = new Date();
+  if (lost) { lost = false; show(); }
+  let topics = [];
+  try { topics = Object.keys(JSON.parse(event.data)); } catch { return; }
+  for (const part of parts()) if (concerns(part, topics)) refresh(part);
+}
+stream.onmessage = heard;
+stream.addEventListener('live', heard);
+window.addEventListener('pagehide', () => stream.close());
+window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+setInterval(tick, 1000);
+document.body.addEventListener('htmx:afterSwap', tick);
+tick();

@@ -1,0 +1,91 @@
+"""The shop's words for what the services say in the trade's English, each with its icon and its form."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Word(NamedTuple):
+    text: str
+    icon: str
+    form: str = ""
+    """``normal``, ``attention``, ``fault``, ``action`` or empty (neutral)."""
+
+
+MACHINE: Final[dict[str, Word]] = {
+    "running": Word("En production", "running"),
+    "setup": Word("Réglage", "setup"),
+    "ready": Word("Attente", "ready"),
+    "stopped": Word("Arrêt non expliqué", "stopped"),
+    "alarm": Word("Alarme", "alarm"),
+    "off": Word("Éteinte", "off"),
+    "silent": Word("Sans nouvelles", "silent"),
+}
+SOURCE: Final[dict[str, Word]] = {
+    "camera": Word("Caméra", "camera"),
+    "scan": Word("Scan", "scan"),
+    "operation": Word("Opération", "operation"),
+    "manual": Word("Saisie", "manual"),
+    "scale": Word("Balance", "scale"),
+    "import": Word("Import", "import"),
+}
+MOVEMENT: Final[dict[str, Word]] = {
+    "pick": Word("Pris", "take"),
+    "return": Word("Rendu", "return", "normal"),
+    "receipt": Word("Reçu", "import", "normal"),
+    "adjust": Word("Recompté", "scale", "action"),
+    "compensate": Word("Corrigé", "undo", "action"),
+}
+PROPOSAL: Final[dict[str, Word]] = {
+    "doubt": Word("La source doute", "stopped", "attention"),
+    "pairing": Word("Un ou deux mouvements ?", "link", "attention"),
+    "ecart": Word("Écart constaté", "scale", "attention"),
+}
+DECISION: Final[dict[str, str]] = {
+    "confirmed": "Confirmé",
+    "corrected": "Corrigé",
+    "refused": "Refusé",
+    "settled": "Réglé par la suite",
+}
+LEVEL: Final[dict[str, Word]] = {
+    "critical": Word("Critique", "alarm", "fault"),
+    "high": Word("Haute", "attention", "attention"),
+    "medium": Word("Moyenne", "attention", "attention"),
+    "info": Word("Information", "info", "action"),
+}
+ITEM_CLASS: Final[dict[str, str]] = {
+    "insert": "Plaquette",
+    "drill": "Foret",
+    "endmill": "Fraise",
+    "tool": "Outil",
+    "holder": "Porte-outil",
+    "instrument": "Instrument",
+    "ppe": "EPI",
+    "material": "Matière",
+    "other": "Divers",
+}
+PHASE: Final[dict[str, Word]] = {"setup": Word("Réglage", "setup", "action"), "run": Word("Série", "running", "normal")}
+
+
+def machine(state: str) -> Word:
+    return MACHINE.get(state, Word(state, "info"))
+
+
+def source(name: str) -> Word:
+    return SOURCE.get(name, Word(name, "info"))
+
+
+def movement(kind: str) -> Word:
+    return MOVEMENT.get(kind, Word(kind, "info"))
+
+
+def proposal(kind: str) -> Word:
+    return PROPOSAL.get(kind, Word(kind, "stopped", "attention"))
+
+
+def level(name: str) -> Word:
+    return LEVEL.get(name, Word(name, "info", "action"))
+
+
+def item_class(name: str) -> str:
+    return ITEM_CLASS.get(name, name)
