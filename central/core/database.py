@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Insert, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 
@@ -72,6 +73,28 @@ class Database:
             raise DatabaseBusy("another Copeau centre already runs on this PostgreSQL database; stop it first")
         self._lock = connection
 
+    async def probe(self) -> None:
+        """Raise SQLAlchemy's DBAPIError while nothing can be written; take the start lock again when it was lost with
+        its connection (then `DatabaseBusy` means that another centre was faster).
+        """
+        if self.is_sqlite:
+            async with self.write() as session:
+                version = await session.scalar(text("PRAGMA user_version"))
+                await session.execute(text(f"PRAGMA user_version = {version}"))
+            return
+        if isinstance(self._lock, AsyncConnection):
+            try:
+                await self._lock.scalar(text("SELECT 1"))
+                await self._lock.commit()
+            except DBAPIError:
+                await self._lock.invalidate()
+                await self._lock.close()
+                self._lock = None
+                await self.engine.dispose()
+                await self.take_start_lock()
+        async with self.write() as session:
+            await session.execute(text("SELECT pg_current_xact_id()"))
+
     async def check_durability(self) -> None:
         """Commits must be as durable as what the agents promise. Raises RuntimeError saying which setting is weaker."""
         async with self.engine.connect() as connection:
@@ -84,7 +107,8 @@ class Database:
                 value = await connection.scalar(text(f"SHOW {name}"))
                 if value not in {"on", "remote_write", "remote_apply", "local"}:
                     raise RuntimeError(
-                        f"PostgreSQL {name} is {value!r}: facts would be acknowledged before they are on disk; set it to on"
+                        f"PostgreSQL {name} is {value!r}: facts would be acknowledged before they are on disk;"
+                        " set it to on"
                     )
 
     async def close(self) -> None:

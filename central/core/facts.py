@@ -20,8 +20,7 @@ class Fact(Generic[B_co]):
     """A fact that the inbox accepted for the first time.
 
     `at` is the event's time on the centre's clock, computed once; `uncertain` when the source's clock was never
-    compared with
-    ours. `shift_s` is what was added to the source's clock, for times inside the body (see `corrected`).
+    compared with ours. Of two facts of one source, the newer is the one with the higher `seq` of one `boot`.
     """
 
     id: int
@@ -33,6 +32,10 @@ class Fact(Generic[B_co]):
     source_time: datetime
     received_at: datetime
     body: B_co
+    boot: str = ""
+    stream: str = "facts"
+    seq: int = 0
+    run: str = ""
 
     def corrected(self, moment: datetime) -> datetime:
         """A time of the body, which is on the source's clock, on the centre's."""
