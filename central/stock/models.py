@@ -1,0 +1,174 @@
+"""What sources said, the append-only ledger, the links between both, and what waits for a person.
+
+Observations are never changed; movements are never changed (triggers refuse it); links and proposals are
+recomputed. `levels` is a projection of the ledger and can be rebuilt at any time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import DDL, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, event
+from sqlalchemy.orm import Mapped, mapped_column
+
+from central.core.types import Base, BigId, Milli, UtcDateTime
+
+NO_PLACE = 0
+"""Place of what nobody could place; a real id is never 0."""
+
+
+class Observation(Base):
+    """One saying of one source about one item."""
+
+    __tablename__ = "stock_observations"
+    __table_args__ = (
+        Index("ix_stock_observations_item_at", "item_id", "at"),
+        Index("ix_stock_observations_item_operation", "item_id", "operation"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(160), unique=True)
+    """What makes two sayings the same: ``fact:<id>``, or the key that the caller gave."""
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    place_id: Mapped[int] = mapped_column(BigInteger, default=NO_PLACE)
+    nature: Mapped[str] = mapped_column(String(8))
+    """``move``, ``count`` (``qty`` is what lies there) or ``receipt``."""
+    source: Mapped[str] = mapped_column(String(16))
+    channel: Mapped[str] = mapped_column(String(80))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    qty: Mapped[int] = mapped_column(Milli)
+    operation: Mapped[str | None] = mapped_column(String(120))
+    person: Mapped[str | None] = mapped_column(String(120))
+    post: Mapped[str | None] = mapped_column(String(120))
+    confidence: Mapped[float] = mapped_column(default=1.0)
+    review: Mapped[bool] = mapped_column(default=False)
+    session: Mapped[str | None] = mapped_column(String(120))
+    count_before: Mapped[int | None]
+    count_after: Mapped[int | None]
+    during_absence: Mapped[bool] = mapped_column(default=False)
+    uncertain: Mapped[bool] = mapped_column(default=False)
+    model: Mapped[str | None] = mapped_column(String(120))
+
+
+class Comment(Base):
+    """A free comment, in its own row so that it can be erased."""
+
+    __tablename__ = "stock_comments"
+
+    observation_id: Mapped[int] = mapped_column(ForeignKey("stock_observations.id"), primary_key=True)
+    text: Mapped[str] = mapped_column(String(2000))
+
+
+class Evidence(Base):
+    """The crops of an observation, JPEG."""
+
+    __tablename__ = "stock_evidence"
+
+    observation_id: Mapped[int] = mapped_column(ForeignKey("stock_observations.id"), primary_key=True)
+    before: Mapped[bytes | None] = mapped_column(LargeBinary)
+    after: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class Movement(Base):
+    """A row of the ledger. The rows of one `event` add up to what that event moved."""
+
+    __tablename__ = "stock_movements"
+    __table_args__ = (
+        Index("ix_stock_movements_item_at", "item_id", "at"),
+        Index("ix_stock_movements_event", "event"),
+        Index("ix_stock_movements_at", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    event: Mapped[str] = mapped_column(String(40))
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    place_id: Mapped[int] = mapped_column(BigInteger, default=NO_PLACE)
+    qty: Mapped[int] = mapped_column(Milli)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(String(12))
+    """``pick``, ``return``, ``receipt``, ``adjust`` (a count) or ``compensate`` (a late re-pairing, a decision)."""
+    operation: Mapped[str | None] = mapped_column(String(120))
+    person: Mapped[str | None] = mapped_column(String(120))
+    uncertain: Mapped[bool] = mapped_column(default=False)
+
+
+class Link(Base):
+    """`qty` of this observation tells of this event."""
+
+    __tablename__ = "stock_links"
+    __table_args__ = (UniqueConstraint("observation_id", "event"), Index("ix_stock_links_event", "event"))
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    observation_id: Mapped[int] = mapped_column(ForeignKey("stock_observations.id"))
+    event: Mapped[str] = mapped_column(String(40))
+    qty: Mapped[int] = mapped_column(Milli)
+
+
+class Proposal(Base):
+    """Something that a person should decide, in one tap."""
+
+    __tablename__ = "stock_proposals"
+    __table_args__ = (
+        Index("ix_stock_proposals_state", "state", "at"),
+        Index("ix_stock_proposals_item", "item_id", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    """``doubt``, ``pairing`` or ``ecart``."""
+    state: Mapped[str] = mapped_column(String(10))
+    """``open``, ``confirmed``, ``corrected``, ``refused``, or ``settled`` (later facts answered it)."""
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    place_id: Mapped[int] = mapped_column(BigInteger, default=NO_PLACE)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    qty: Mapped[int] = mapped_column(Milli)
+    """What is in doubt: the movement (doubt), a second movement (pairing), the difference (écart)."""
+    observation_id: Mapped[int] = mapped_column(ForeignKey("stock_observations.id"))
+    other_id: Mapped[int | None] = mapped_column(ForeignKey("stock_observations.id"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_by: Mapped[str | None] = mapped_column(String(120))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_qty: Mapped[int | None] = mapped_column(Milli)
+    undone: Mapped[int] = mapped_column(default=0)
+    """How often a decision was taken back."""
+
+
+class Level(Base):
+    """Projection: what the ledger adds up to, and what open doubts would change."""
+
+    __tablename__ = "stock_levels"
+
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
+    place_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    qty: Mapped[int] = mapped_column(Milli, default=0)
+    pending: Mapped[int] = mapped_column(Milli, default=0)
+
+
+APPEND_ONLY_SQLITE = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS stock_movements_no_{verb} BEFORE {verb} ON stock_movements "
+    f"BEGIN SELECT RAISE(ABORT, 'the stock ledger is append-only'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+APPEND_ONLY_POSTGRESQL = (
+    """CREATE OR REPLACE FUNCTION copeau_append_only() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN RAISE EXCEPTION 'the stock ledger is append-only'; END $$""",
+    """CREATE OR REPLACE TRIGGER stock_movements_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON stock_movements
+       FOR EACH STATEMENT EXECUTE FUNCTION copeau_append_only()""",
+)
+"""To be run by the migration that creates the ledger."""
+
+
+def _listen(statement: str, dialect: str) -> None:
+    table: Any = Movement.__table__
+    ddl = DDL(statement)  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
+
+
+for _statement in APPEND_ONLY_SQLITE:
+    _listen(_statement, "sqlite")
+for _statement in APPEND_ONLY_POSTGRESQL:
+    _listen(_statement, "postgresql")

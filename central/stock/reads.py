@@ -1,0 +1,199 @@
+"""What pages ask of the stock. Reads only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+
+from central.core.uow import UnitOfWork
+from central.items.models import Item, Place
+from central.items.service import NotFound
+from central.stock.models import Comment, Evidence, Level, Link, Movement, Observation, Proposal
+from central.stock.schemas import EvidenceView, ItemLevel, MovementView, PlaceLevel, ProposalView, SourceView
+from central.stock.wording import question
+
+UNDO_FOR = timedelta(minutes=10)
+DECIDED = ("confirmed", "corrected", "refused")
+
+
+async def levels(uow: UnitOfWork, query: str | None = None) -> list[ItemLevel]:
+    """Every item with its level in all and by place, by code; `query` is a part of code or label."""
+    statement = select(Item).order_by(Item.code)
+    if query and query.strip():
+        like = f"%{query.strip().upper()}%"
+        statement = statement.where(or_(func.upper(Item.code).like(like), func.upper(Item.label).like(like)))
+    return await _levels(uow, statement)
+
+
+async def level(uow: UnitOfWork, item: str) -> ItemLevel:
+    """Raises `NotFound`."""
+    found = await _levels(uow, select(Item).where(Item.code == item.strip().upper()))
+    if not found:
+        raise NotFound(f"article {item} inconnu")
+    return found[0]
+
+
+async def _levels(uow: UnitOfWork, statement: Select[Item]) -> list[ItemLevel]:
+    items = list(await uow.session.scalars(statement))
+    wanted = statement.with_only_columns(Item.id).order_by(None).scalar_subquery()
+    by_item: defaultdict[int, list[PlaceLevel]] = defaultdict(list)
+    rows = await uow.session.execute(
+        select(Level.item_id, Place.code, Level.qty, Level.pending)
+        .outerjoin(Place, Place.id == Level.place_id)
+        .where(Level.item_id.in_(wanted))
+        .order_by(Place.code)
+    )
+    for item_id, place, qty, pending in rows:
+        if place is not None or qty or pending:
+            by_item[item_id].append(PlaceLevel(place, qty, pending))
+    waiting = await uow.session.execute(
+        select(Proposal.item_id, func.count()).where(Proposal.state == "open").group_by(Proposal.item_id)
+    )
+    open_by_item = {item_id: count for item_id, count in waiting}  # noqa: C416 -- dict() of rows has no type
+    return [
+        ItemLevel(
+            item=i.code,
+            label=i.label,
+            item_class=i.item_class,
+            unit=i.unit,
+            handling=i.handling,
+            qty=sum(p.qty for p in by_item[i.id]),
+            pending=sum(p.pending for p in by_item[i.id]),
+            minimum=i.minimum,
+            open_proposals=open_by_item.get(i.id, 0),
+            places=tuple(by_item[i.id]),
+        )
+        for i in items
+    ]
+
+
+async def movements(uow: UnitOfWork, item: str | None = None, limit: int = 50) -> list[MovementView]:
+    """The ledger's last rows, the latest event first, each with what is known of its event today."""
+    statement = (
+        select(Movement, Item.code, Item.label, Item.unit, Place.code)
+        .join(Item, Item.id == Movement.item_id)
+        .outerjoin(Place, Place.id == Movement.place_id)
+        .order_by(Movement.at.desc(), Movement.id.desc())
+        .limit(limit)
+    )
+    if item is not None:
+        statement = statement.where(Item.code == item.strip().upper())
+    rows = list(await uow.session.execute(statement))
+    sources = await _sources_of_events(uow, {row[0].event for row in rows})
+    return [_movement(*row, sources.get(row[0].event, ())) for row in rows]
+
+
+def _movement(
+    row: Movement, item: str, label: str, unit: str, place: str | None, sources: tuple[SourceView, ...]
+) -> MovementView:
+    return MovementView(
+        id=row.id,
+        item=item,
+        label=label,
+        unit=unit,
+        place=place,
+        qty=row.qty,
+        at=row.at,
+        recorded_at=row.recorded_at,
+        kind=row.kind,
+        operation=next((s.operation for s in sources if s.operation), row.operation),
+        person=next((s.person for s in sources if s.person), row.person),
+        uncertain=row.uncertain,
+        during_absence=any(s.during_absence for s in sources),
+        sources=sources,
+        event=row.event,
+    )
+
+
+async def proposals(uow: UnitOfWork, limit: int = 200) -> list[ProposalView]:
+    """The review list: what is open, oldest last, then what was decided so lately that it can be undone."""
+    recent = uow.now - UNDO_FOR
+    rows = list(
+        await uow.session.execute(
+            select(Proposal, Item.code, Item.label, Item.unit, Place.code)
+            .join(Item, Item.id == Proposal.item_id)
+            .outerjoin(Place, Place.id == Proposal.place_id)
+            .where(or_(Proposal.state == "open", Proposal.state.in_(DECIDED) & (Proposal.decided_at > recent)))
+            .order_by((Proposal.state != "open"), Proposal.at.desc(), Proposal.id.desc())
+            .limit(limit)
+        )
+    )
+    ids = {i for row in rows for i in (row[0].observation_id, row[0].other_id) if i is not None}
+    said = await _observations(uow, ids)
+    return [_proposal(row, said) for row in rows]
+
+
+def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
+    proposal, item, label, unit, place = row
+    sources = tuple(said[i] for i in (proposal.observation_id, proposal.other_id) if i is not None and i in said)
+    decided = proposal.state in DECIDED and proposal.decided_at is not None
+    return ProposalView(
+        id=proposal.id,
+        kind=proposal.kind,
+        state=proposal.state,
+        item=item,
+        label=label,
+        unit=unit,
+        place=place,
+        qty=proposal.qty,
+        at=proposal.at,
+        question=question(proposal.kind, proposal.qty, unit, sources),
+        sources=sources,
+        decided_by=proposal.decided_by,
+        decided_at=proposal.decided_at,
+        decided_qty=proposal.decided_qty,
+        undo_until=proposal.decided_at + UNDO_FOR if decided else None,
+    )
+
+
+async def evidence(uow: UnitOfWork, observation: int) -> EvidenceView | None:
+    row = await uow.session.get(Evidence, observation)
+    return None if row is None else EvidenceView(row.before, row.after)
+
+
+async def _sources_of_events(uow: UnitOfWork, events: set[str]) -> dict[str, tuple[SourceView, ...]]:
+    links = list(
+        await uow.session.execute(select(Link.event, Link.observation_id, Link.qty).where(Link.event.in_(events)))
+    )
+    said = await _observations(uow, {observation for _, observation, _ in links})
+    by_event: defaultdict[str, list[SourceView]] = defaultdict(list)
+    for event, observation, qty in links:
+        by_event[event].append(_with_qty(said[observation], qty))
+    return {event: tuple(sorted(found, key=lambda s: (s.at, s.observation))) for event, found in by_event.items()}
+
+
+def _with_qty(source: SourceView, qty: int) -> SourceView:
+    return SourceView(
+        source.observation, source.source, qty, source.at, source.confidence, source.person, source.operation,
+        source.post, source.has_evidence, source.during_absence, source.uncertain, source.comment,
+    )  # fmt: skip
+
+
+async def _observations(uow: UnitOfWork, ids: Iterable[int]) -> dict[int, SourceView]:
+    rows = await uow.session.execute(
+        select(Observation, Evidence.observation_id, Comment.text)
+        .outerjoin(Evidence, Evidence.observation_id == Observation.id)
+        .outerjoin(Comment, Comment.observation_id == Observation.id)
+        .where(Observation.id.in_(set(ids)))
+    )
+    return {
+        o.id: SourceView(
+            observation=o.id,
+            source=o.source,
+            qty=o.qty,
+            at=o.at,
+            confidence=o.confidence,
+            person=o.person,
+            operation=o.operation,
+            post=o.post,
+            has_evidence=pictured is not None,
+            during_absence=o.during_absence,
+            uncertain=o.uncertain,
+            comment=comment or "",
+        )
+        for o, pictured, comment in rows
+    }
