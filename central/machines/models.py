@@ -33,7 +33,7 @@ class Machine(Base):
 
 
 class MachineTile(Base):
-    """The present of one machine: its newest state in event time, when it was last heard, whether its source is lost."""
+    """The present of one machine: newest state in event time, when it was last heard, whether its source is lost."""
 
     __tablename__ = "machine_tile"
 

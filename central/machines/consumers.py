@@ -1,0 +1,249 @@
+"""Machine facts → states, tiles, alarms, cycles, counts, samples.
+
+A batch costs a few statements, whatever the number of facts: 95 % of what the centre receives passes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select, update
+
+from central.alerts import service as alerts
+from central.alerts.rules import Level
+from central.core.facts import Consumers, Fact
+from central.core.uow import UnitOfWork
+from central.machines import sample_store, service
+from central.machines.models import (
+    Machine,
+    MachineAlarmEvent,
+    MachineCount,
+    MachineCycle,
+    MachineStateEvent,
+    MachineTile,
+)
+from central.machines.store import insert_new, upsert
+from contracts import topics
+from contracts.envelope import is_name
+from contracts.facts import CycleEnded, MachineAlarm, MachineSamples, MachineStateChanged, PartsCounted, SourceStatus
+
+
+def register(consumers: Consumers) -> None:
+    consumers.on("machine.state", on_states)
+    consumers.on("machine.samples", on_samples)
+    consumers.on("machine.parts", on_parts)
+    consumers.on("machine.cycle", on_cycles)
+    consumers.on("machine.alarm", on_alarms)
+    consumers.on("source.status", on_source_status)
+
+
+async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]]) -> None:
+    """Keep every event; move each machine's tile to its newest one."""
+    by_machine: dict[str, list[Fact[MachineStateChanged]]] = {}
+    for fact in facts:
+        by_machine.setdefault(fact.body.machine, []).append(fact)
+    await service.ensure(uow, by_machine.keys())
+    rows = [
+        {
+            "fact_id": f.id,
+            "machine": f.body.machine,
+            "at": f.at,
+            "state": f.body.state,
+            "execution": f.body.execution,
+            "programme": f.body.programme,
+            "tool": f.body.tool,
+            "detail": f.body.detail,
+        }
+        for f in facts
+    ]
+    await insert_new(uow.session, MachineStateEvent, rows)
+    query = select(MachineTile).where(MachineTile.machine.in_(by_machine)).execution_options(populate_existing=True)
+    tiles = (await uow.session.scalars(query)).all()
+    moved = []
+    for tile in tiles:
+        arrived = sorted(by_machine[tile.machine], key=_event_order)
+        row, late = _moved(tile, arrived)
+        if late:
+            row["since"] = await _since(uow, tile.machine, row["state"]) or row["since"]
+        moved.append(row)
+        if (row["state"], row["since"], row["programme"], row["silent_since"]) != (
+            tile.state,
+            tile.since,
+            tile.programme,
+            tile.silent_since,
+        ):
+            _tell_tile(uow, row)
+    await upsert(uow.session, MachineTile, moved)
+    for tile in tiles:
+        uow.session.expunge(tile)
+
+
+async def on_samples(uow: UnitOfWork, facts: Sequence[Fact[MachineSamples]]) -> None:
+    await _heard(uow, facts)
+    await sample_store.write(
+        uow.session,
+        (
+            sample_store.Arrived(b.machine, b.signal, b.unit, fact.corrected(b.t0), b.dt, b.v)
+            for fact in facts
+            for b in (fact.body,)
+        ),
+    )
+    for code in {fact.body.machine for fact in facts}:
+        uow.tell(f"samples:{code}")
+
+
+async def on_parts(uow: UnitOfWork, facts: Sequence[Fact[PartsCounted]]) -> None:
+    await _heard(uow, facts)
+    rows = [{"fact_id": f.id, "at": f.at} | msgspec.structs.asdict(f.body) for f in facts]
+    await insert_new(uow.session, MachineCount, rows)
+    _tell_machines(uow, facts)
+
+
+async def on_cycles(uow: UnitOfWork, facts: Sequence[Fact[CycleEnded]]) -> None:
+    await _heard(uow, facts)
+    rows = [
+        {
+            "fact_id": f.id,
+            "machine": f.body.machine,
+            "began": f.corrected(f.body.began),
+            "ended": f.at,
+            "programme": f.body.programme,
+            "completed": f.body.completed,
+        }
+        for f in facts
+    ]
+    await insert_new(uow.session, MachineCycle, rows)
+    _tell_machines(uow, facts)
+
+
+async def on_alarms(uow: UnitOfWork, facts: Sequence[Fact[MachineAlarm]]) -> None:
+    """Keep every event; an alert stands while the newest event in event time says that the alarm is active."""
+    await _heard(uow, facts)
+    rows = [{"fact_id": f.id, "at": f.at} | msgspec.structs.asdict(f.body) for f in facts]
+    await insert_new(uow.session, MachineAlarmEvent, rows)
+    event = MachineAlarmEvent
+    for machine, code in sorted({(f.body.machine, f.body.code) for f in facts}):
+        newest = await uow.session.scalar(
+            select(event)
+            .where(event.machine == machine, event.code == code)
+            .order_by(event.at.desc(), event.fact_id.desc())
+            .limit(1)
+        )
+        if newest is None:
+            continue
+        key = f"machine.alarm:{machine}:{code}"
+        if newest.active:
+            label = await uow.session.scalar(select(Machine.label).where(Machine.code == machine)) or machine
+            level: Level = "high" if newest.severity == "fault" else "medium"
+            title = f"{label} : alarme {code}" if newest.severity == "fault" else f"{label} : avertissement {code}"
+            await alerts.raise_alert(uow, key, level, title, newest.text, f"machine:{machine}", at=newest.at)
+        else:
+            await alerts.clear_alert(uow, key, at=newest.at)
+    _tell_machines(uow, facts)
+
+
+async def on_source_status(uow: UnitOfWork, facts: Sequence[Fact[SourceStatus]]) -> None:
+    """A controller that was lost makes its machine silent, with the sentence of its agent."""
+    about = sorted((f for f in facts if f.body.machine), key=_event_order)
+    await service.ensure(uow, {f.body.machine for f in about if f.body.machine})
+    for fact in about:
+        body = fact.body
+        message = "" if body.status == "ok" else body.message
+        await uow.session.execute(
+            update(MachineTile)
+            .where(
+                MachineTile.machine == body.machine,
+                MachineTile.source_at.is_(None) | (MachineTile.source_at <= fact.at),
+            )
+            .values(source_status=body.status, source_message=message, source_at=fact.at)
+        )
+        uow.tell(f"machine:{body.machine}")
+        uow.tell("machines")
+
+
+def _event_order(fact: Fact[Any]) -> tuple[datetime, int]:
+    return fact.at, fact.id
+
+
+def _moved(tile: MachineTile, arrived: Sequence[Fact[MachineStateChanged]]) -> tuple[dict[str, Any], bool]:
+    """The tile after these events (in event order), and whether one of them lies before what the tile shows."""
+    row: dict[str, Any] = {column.key: getattr(tile, column.key) for column in MachineTile.__table__.columns}
+    late = False
+    for fact in arrived:
+        body = fact.body
+        if tile.state_at is not None and (fact.at, fact.id) < (tile.state_at, tile.state_fact):
+            late = True
+            continue
+        if row["state"] != body.state or row["since"] is None:
+            row |= {"state": body.state, "since": fact.at}
+        row |= {
+            "state_at": fact.at,
+            "state_fact": fact.id,
+            "execution": body.execution,
+            "programme": body.programme,
+            "tool": body.tool,
+            "detail": body.detail,
+            "uncertain": fact.uncertain,
+            "agent": fact.agent,
+        }
+    heard = max(fact.received_at for fact in arrived)
+    if row["heard_at"] is None or heard >= row["heard_at"]:
+        row |= {"heard_at": heard, "silent_since": None}
+    return row, late
+
+
+async def _since(uow: UnitOfWork, machine: str, state: str) -> datetime | None:
+    """When the present run of `state` began, asked of the events: needed only after a late one."""
+    event = MachineStateEvent
+    last_other = select(func.max(event.at)).where(event.machine == machine, event.state != state).scalar_subquery()
+    found: datetime | None = await uow.session.scalar(
+        select(func.min(event.at)).where(
+            event.machine == machine, event.state == state, (event.at > last_other) | last_other.is_(None)
+        )
+    )
+    return found
+
+
+async def _heard(uow: UnitOfWork, facts: Iterable[Fact[Any]]) -> None:
+    """Any fact about a machine says that it is there."""
+    heard: dict[str, tuple[datetime, str]] = {}
+    for fact in facts:
+        code = fact.body.machine
+        if code not in heard or heard[code][0] < fact.received_at:
+            heard[code] = (fact.received_at, fact.agent)
+    await service.ensure(uow, heard.keys())
+    for (at, agent), codes in _grouped(heard).items():
+        await uow.session.execute(
+            update(MachineTile)
+            .where(MachineTile.machine.in_(codes), MachineTile.heard_at.is_(None) | (MachineTile.heard_at <= at))
+            .values(heard_at=at, silent_since=None, agent=agent)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _grouped(heard: dict[str, tuple[datetime, str]]) -> dict[tuple[datetime, str], list[str]]:
+    """Machines of one agent are heard together: one statement for each agent, at its newest time."""
+    newest: dict[str, datetime] = {}
+    codes: dict[str, list[str]] = {}
+    for code, (at, agent) in heard.items():
+        newest[agent] = max(at, newest.get(agent, at))
+        codes.setdefault(agent, []).append(code)
+    return {(newest[agent], agent): found for agent, found in codes.items()}
+
+
+def _tell_machines(uow: UnitOfWork, facts: Iterable[Fact[Any]]) -> None:
+    for code in {fact.body.machine for fact in facts}:
+        uow.tell(f"machine:{code}")
+
+
+def _tell_tile(uow: UnitOfWork, row: dict[str, Any]) -> None:
+    code, since = row["machine"], row["since"]
+    shown = {"state": row["state"], "since": since.isoformat() if since else None, "programme": row["programme"]}
+    uow.tell(f"machine:{code}", **shown)
+    uow.tell("machines")
+    if is_name(code):
+        payload = msgspec.json.encode({"machine": code, **shown, "tool": row["tool"]})
+        uow.publish(topics.machine_state(uow.settings.site, code), payload, retain=True)
