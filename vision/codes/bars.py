@@ -161,10 +161,18 @@ def _axis(angle: float) -> float:
     return (angle + np.pi / 2) % np.pi - np.pi / 2
 
 
+def _turned(one: Box, other: Box) -> float:
+    return float(_apart(np.degrees(one.angle), np.degrees(other.angle)))
+
+
+def shows(strip: Box, box: Box) -> bool:
+    """Whether a strip cut along `strip` already showed what one cut along `box` would."""
+    return strip.holds(box.x, box.y) and strip.length > 0.8 * box.length and _turned(strip, box) < 4
+
+
 def _alike(one: Box, other: Box) -> bool:
-    turned = abs((one.angle - other.angle + np.pi / 2) % np.pi - np.pi / 2)
     near = np.hypot(one.x - other.x, one.y - other.y) < 0.15 * other.length
-    return bool(turned < 0.1 and near and 0.75 < one.length / other.length < 1.35)
+    return bool(_turned(one, other) < 6 and near and 0.75 < one.length / other.length < 1.35)
 
 
 @dataclass(frozen=True)
@@ -172,6 +180,8 @@ class Strip:
     """Bars turned upright, with their quiet zones."""
 
     image: Gray
+    box: Box
+    """Where the bars are, its angle refined."""
     back: npt.NDArray[np.float64]
     """2 x 3 affine map, strip pixels to image pixels."""
 
@@ -185,8 +195,10 @@ def strip(image: Gray, box: Box) -> Strip:
     rough = _cut(image, box, 1.0)
     xx, yy, xy = (float(part.mean()) for part in _tensor(rough.image))
     off = 0.5 * float(np.arctan2(2 * xy, xx - yy))
-    if 0.003 < abs(off) < 0.25:
-        box = Box(box.x, box.y, box.length, box.height, _axis(box.angle + off))
+    if 0.003 < abs(off) < 0.9:
+        # a scan line that crossed the bars askew was longer than the code, by the cosine
+        length = box.length * float(np.cos(off))
+        box = Box(box.x, box.y, length, max(box.height, 0.12 * length), _axis(box.angle + off))
     return _cut(image, box, float(np.clip(1100 / box.length, 1.0, 3.0)))
 
 
@@ -199,4 +211,4 @@ def _cut(image: Gray, box: Box, scale: float) -> Strip:
     back[:, 2] = np.array([box.x, box.y]) - back[:, :2] @ np.array([width / 2, height / 2])
     how = (cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP
     upright = cv2.warpAffine(image, back, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
-    return Strip(upright.astype(np.uint8, copy=False), back)
+    return Strip(upright.astype(np.uint8, copy=False), box, back)

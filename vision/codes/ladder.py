@@ -55,7 +55,8 @@ def resized(image: Gray, scale: float, how: int) -> Gray:
     """`image` scaled by the factor `scale` with OpenCV's interpolation `how`."""
     if scale == 1:
         return image
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=how).astype(np.uint8, copy=False)
+    height, width = (max(round(side * scale), 1) for side in image.shape)
+    return cv2.resize(image, (width, height), interpolation=how).astype(np.uint8, copy=False)
 
 
 def blurred(image: Gray, sigma: float) -> Gray:

@@ -107,7 +107,7 @@ class _Session:
 
     def _strip(self, box: bars.Box) -> None:
         """Scan lines of the bars in `box`, unless a strip already showed them."""
-        if any(other.holds(box.x, box.y) and other.length > 0.8 * box.length for other in self._strips):
+        if any(bars.shows(other, box) for other in self._strips):
             return
         strip = bars.strip(self._image, box)
         seen = False
@@ -118,7 +118,7 @@ class _Session:
             if claims and self._hurried and self.settled():
                 break
         if seen:
-            self._strips.append(box)
+            self._strips.append(strip.box)
 
     def _again(self, outline: Points, name: str) -> None:
         """A matrix code looked at once more, alone, in another sampling: enlarged, then turned and softened."""
