@@ -162,7 +162,10 @@ class Batch:
         entry = self._store.stream((envelope.agent, envelope.boot, envelope.stream))
         assert entry is not None
         self.outcome.touched[entry.id] = entry
-        value = int.from_bytes(envelope.body_hash()[:8], "big", signed=True)
+        if envelope.kind in SETTLEMENTS:
+            self._take_settlement(message, envelope, entry)
+            return
+        value = short_hash(envelope)
         key = (entry.id, envelope.seq)
         earlier = self._seen.get(key)
         if earlier is not None:
@@ -193,11 +196,7 @@ class Batch:
         accepted = False
         try:
             text = bytes(envelope.body).decode()
-            settlement = SETTLEMENTS.get(envelope.kind)
-            if settlement is None:
-                body = decode_body(envelope.kind, envelope.body)
-            else:
-                self._settlement(envelope, entry, msgspec.json.decode(envelope.body, type=settlement))
+            body = decode_body(envelope.kind, envelope.body)
             accepted = True
         except UnknownKind:
             self._suspect(message, envelope, "kind", f"type de fait inconnu : {envelope.kind}")
@@ -222,20 +221,30 @@ class Batch:
                 "accepted" if accepted else "quarantined",
             )
         )
-        if accepted and body is not None:
+        if accepted:
             self._origin[fact_id] = (message, envelope)
             self._facts.append(
                 make_fact(fact_id, envelope, time.at, body, message.received_at, uncertain=time.uncertain)
             )
 
-    def _settlement(self, envelope: Envelope, entry: StreamEntry, settlement: Any) -> None:
-        if settlement.last < settlement.first or settlement.last != envelope.seq:
-            raise ValueError(
-                f"plage {settlement.first}–{settlement.last} incohérente avec le numéro {envelope.seq} de la ligne"
-            )
+    def _take_settlement(self, message: Message, envelope: Envelope, entry: StreamEntry) -> None:
+        """Rows that will not come. It has no row of its own: its number belongs to the last row that it gives up."""
+        try:
+            settlement = msgspec.json.decode(envelope.body, type=SETTLEMENTS[envelope.kind])
+            bytes(envelope.body).decode()
+            if settlement.last < settlement.first or settlement.last != envelope.seq:
+                raise ValueError(  # noqa: TRY301  # one way out for all that is wrong with it
+                    f"plage {settlement.first}–{settlement.last} incohérente avec le numéro {envelope.seq} de la ligne"
+                )
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            self._suspect(message, envelope, "body", str(error))
+            self._seqs.setdefault(entry.id, []).append(envelope.seq)
+            return
         span = (settlement.first, settlement.last)
-        self._settled.setdefault(entry.id, []).append(span)
-        self._lost.append((entry, envelope.kind, span, settlement.why))
+        before = self._settled.setdefault(entry.id, [])
+        if entry.progress.settle([span]) != entry.progress and span not in before:
+            before.append(span)
+            self._lost.append((entry, envelope.kind, span, settlement.why))
 
     def _stray(self, message: Message, envelope: Envelope) -> None:
         reason = (
@@ -375,7 +384,7 @@ class Batch:
                 [*spans_of(self._seqs.get(stream_id, ())), *self._settled.get(stream_id, ())]
             )
             for stream_id, entry in self.outcome.touched.items()
-            if stream_id in self._seqs
+            if stream_id in self._seqs or stream_id in self._settled
         }
         if progress:
             await self._store.save_progress(uow.session, progress, uow.now, sqlite=self._sqlite)
@@ -402,6 +411,11 @@ def make_fact(
         envelope.seq,
         envelope.run,
     )
+
+
+def short_hash(envelope: Envelope) -> int:
+    """The part of the body's hash that the facts table keeps."""
+    return int.from_bytes(envelope.body_hash()[:8], "big", signed=True)
 
 
 def sender(message: Message) -> str:

@@ -82,6 +82,15 @@ class StreamSettlement(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class CentreMark(Base):
+    """What the centre remembers about itself, for example the version that last ran the quarantine again."""
+
+    __tablename__ = "centre_marks"
+
+    key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
 class Quarantined(Base):
     """What could not be accepted, kept whole up to 64 KiB, with the reason a person can act on."""
 

@@ -22,8 +22,9 @@ from central.core.facts import Consumers
 from central.core.uow import UnitOfWork, Units
 from central.inbox import quarantine
 from central.inbox.batch import Alarm, Batch, Heard, Message, Outcome, Receipt
-from central.inbox.models import FactStream
+from central.inbox.models import CentreMark, FactStream, Quarantined
 from central.inbox.quarantine import Suspect
+from central.inbox.rerun import Rerun
 from central.inbox.rules import Asked, Span, anchor_of, ask
 from central.inbox.store import Anchor, Store, StreamEntry
 from contracts import topics
@@ -155,6 +156,31 @@ class Inbox:
             )
             found = dict(rows.tuples().all())
         return {stream: found.get(stream, 0) for stream in STREAMS}
+
+    async def rerun(self, ids: Sequence[int]) -> int:
+        """Try again what is in quarantine, under its own identity. Returns how many are accepted now."""
+        again = Rerun(self._store, self._consumers, sqlite=self._units.database.is_sqlite)
+        done = 0
+        for row_id in ids:
+            async with self._units.begin() as uow:
+                done += await again.one(uow, row_id)
+        return done
+
+    async def rerun_after_upgrade(self, version: str) -> int:
+        """Once per version of the software: what the last one refused may be understood now."""
+        async with self._units.begin() as uow:
+            mark = await uow.session.get(CentreMark, "quarantine.version")
+            if mark is not None and mark.value == version:
+                return 0
+            ids = list(
+                await uow.session.scalars(
+                    select(Quarantined.id).where(Quarantined.state == "open", Quarantined.seq.is_not(None))
+                )
+            )
+        done = await self.rerun(ids)
+        async with self._units.begin() as uow:
+            await uow.session.merge(CentreMark(key="quarantine.version", value=version))
+        return done
 
     def greet(self) -> None:
         """Acknowledge every stream in use: the centre has become present, and agents resume from here."""

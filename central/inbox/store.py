@@ -42,6 +42,15 @@ class Anchor(NamedTuple):
     measured: bool
 
 
+class KeptFact(NamedTuple):
+    id: int
+    state: str
+    hash: int
+    at: datetime
+    uncertain: bool
+    received_at: datetime
+
+
 FactRow: TypeAlias = tuple[
     int, int, int, str, datetime, datetime, bool, str, int, int | None, datetime, str | None, int, str
 ]
@@ -171,6 +180,21 @@ class Store:
             )
             found.update((seq, value) for seq, value in rows)
         return found
+
+    async def kept(self, session: AsyncSession, stream_id: int, seq: int) -> KeptFact | None:
+        row = (
+            await session.execute(
+                select(
+                    StoredFact.id,
+                    StoredFact.state,
+                    StoredFact.hash,
+                    StoredFact.at,
+                    StoredFact.uncertain,
+                    StoredFact.received_at,
+                ).where(StoredFact.stream_id == stream_id, StoredFact.seq == seq)
+            )
+        ).one_or_none()
+        return None if row is None else KeptFact(*row)
 
     async def mark_quarantined(self, session: AsyncSession, ids: Sequence[int]) -> None:
         await session.execute(update(StoredFact).where(StoredFact.id.in_(ids)).values(state="quarantined", body=None))

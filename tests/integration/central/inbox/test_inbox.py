@@ -83,7 +83,9 @@ async def test_what_is_lost_settles_the_hole_and_alerts_while_thinning_does_not(
         assert centre.link.upto() == 5
         assert len(centre.alarms.raised) == 1
         await centre.send(
-            source.fact(Thinned(first=1, last=900, why="disque plein"), kind="stream.thinned", stream="samples", seq=900)
+            source.fact(
+                Thinned(first=1, last=900, why="disque plein"), kind="stream.thinned", stream="samples", seq=900
+            )
         )
         assert centre.link.upto(stream="samples") == 900
         assert len(centre.alarms.raised) == 1
@@ -153,7 +155,9 @@ async def test_unknown_kind_wrong_type_and_bytes_that_are_not_utf8_keep_their_nu
 
 async def test_a_fact_too_big_is_settled_and_kept_cut(database_url: str) -> None:
     source = Source()
-    big = encode(source.fact(StockObserved(source="manual", qty=-1000, item="x"), raw=b'{"x":"' + b"a" * 70_000 + b'"}'))
+    big = encode(
+        source.fact(StockObserved(source="manual", qty=-1000, item="x"), raw=b'{"x":"' + b"a" * 70_000 + b'"}')
+    )
     async with bench(database_url) as centre:
         await centre.inbox.deliver("rack-1", big)
         assert centre.link.upto() == 1
