@@ -23,6 +23,7 @@ _ZXING_NAMES = {
     "Code39Std": "Code39",
     "ITF14": "ITF",
     "ISBN": "EAN13",
+    "AztecRune": "Aztec",
 }
 _ZBAR_NAMES = {
     "EAN13": "EAN13",
@@ -69,7 +70,9 @@ def _expanded(short: str) -> str:
 
 def zxing(image: Gray, formats: Iterable[str], *, rotate: bool = True, fast: bool = False) -> list[Claim]:
     """Every code that zxing-cpp finds; `fast` leaves out its downscaled and inverted passes."""
-    wanted = zxingcpp.BarcodeFormats([getattr(zxingcpp.BarcodeFormat, name) for name in formats])
+    # plain Code 39 only: as Code 32 (Italian pharmacy) or extended, the library would rewrite the text
+    names = ("Code39Std" if name == "Code39" else name for name in formats)
+    wanted = zxingcpp.BarcodeFormats([getattr(zxingcpp.BarcodeFormat, name) for name in names])
     claims: list[Claim] = []
     for found in zxingcpp.read_barcodes(
         np.ascontiguousarray(image),
@@ -84,6 +87,9 @@ def zxing(image: Gray, formats: Iterable[str], *, rotate: bool = True, fast: boo
         corners = [position.top_left, position.top_right, position.bottom_right, position.bottom_left]
         name = found.format.name
         text, name = _normal(found.text, _ZXING_NAMES.get(name, name))
+        if name not in LINEAR + MATRIX:
+            log.warning("zxing-cpp gave the format %s, which was not asked for", name)
+            continue
         claims.append((text, name, np.array([(p.x, p.y) for p in corners], np.float32)))
     return claims
 

@@ -64,6 +64,7 @@ def blurred(image: Gray, sigma: float) -> Gray:
     return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)
 
 
-def sharpened(image: Gray) -> Gray:
-    """Unsharp mask for an image enlarged twice: 2.5 times itself less 1.5 times its blur of 4 px."""
-    return cv2.addWeighted(image, 2.5, cv2.GaussianBlur(image, (0, 0), 4.0), -1.5, 0).astype(np.uint8, copy=False)
+def sharpened(image: Gray, sigma: float = 4.0, amount: float = 1.5) -> Gray:
+    """Unsharp mask: `amount` times the difference to the blur of `sigma` pixels is added."""
+    soft = cv2.GaussianBlur(image, (0, 0), sigma)
+    return cv2.addWeighted(image, 1 + amount, soft, -amount, 0).astype(np.uint8, copy=False)

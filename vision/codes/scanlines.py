@@ -18,16 +18,16 @@ _MODULES = {"EAN13": 95.0, "UPCA": 95.0, "EAN8": 67.0, "UPCE": 51.0}
 
 
 def reads(strip: Strip, look: Look, formats: tuple[str, ...]) -> list[Read]:
-    """The claims of the band that `look` names: its mean scan line, as it is and sharpened, for both libraries."""
+    """The claims of the band that `look` names: its mean scan line, as it is, sharpened, sharpened more."""
     band = look.band or 0
     top, bottom = (strip.image.shape[0] * edge // BANDS for edge in (band, band + 1))
     bottom = max(bottom, top + 1)
     profile = strip.image[top:bottom].mean(axis=0)
     plain = _shown(profile)
-    crisp = sharpened(plain)
+    pictures = (plain, sharpened(plain), sharpened(plain, 3.0, 4.0))
     claims: list[Read] = []
     for library, decode in (("zxing", _zxing), ("zbar", decoders.zbar)):
-        for text, name, corners in decode(plain, formats) or decode(crisp, formats):
+        for text, name, corners in next(filter(None, (decode(picture, formats) for picture in pictures)), []):
             start, end = float(corners[:, 0].min()) - _PAD, float(corners[:, 0].max()) - _PAD
             quiet = library == "zxing" and _quiet(profile, start, end, name, text)
             if library == "zbar":  # its box is where the scan stopped, not the symbol
