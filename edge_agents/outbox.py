@@ -314,10 +314,10 @@ class Outbox:
         acks = self._acks_to_write(jobs) if with_acks else {}
         try:
             self._store.begin()
-            for job in jobs:
-                job.result = job.run(self._store)
             for stream, upto in acks.items():
                 self._store.acknowledge(stream, upto, self.clock.now().wall)
+            for job in jobs:
+                job.result = job.run(self._store)
             last = self._store.lasts() if any(job.writes for job in jobs) else None
             self._store.commit()
         except Exception as error:  # noqa: BLE001 - whatever a job raises belongs to its caller, not to this thread

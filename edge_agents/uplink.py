@@ -269,7 +269,7 @@ class Uplink:
 
     def _is_ahead(self, lane: _Lane) -> bool:
         """The centre has rows of ours that this file cannot have sent: the file went back in time."""
-        most = self._outbox.last[lane.stream] if lane.floor is None else lane.floor
+        most = self._outbox.last[lane.stream] if lane.floor is None else max(lane.floor, lane.sent)
         return lane.answer is not None and lane.answer > most
 
     async def _renew(self) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 _BINARY = shutil.which("mosquitto") or ("/usr/sbin/mosquitto" if Path("/usr/sbin/mosquitto").exists() else None)
 MISSING = None if _BINARY else "mosquitto is not installed (apt package mosquitto)"
@@ -24,7 +25,7 @@ class Broker:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Broker:
+    def start(self) -> Self:
         """Start and wait until it accepts connections."""
         assert _BINARY is not None, MISSING
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -67,7 +68,7 @@ class Broker:
         self._process.wait(10)
         self._process = None
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

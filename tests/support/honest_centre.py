@@ -11,7 +11,7 @@ import copy
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -92,7 +92,7 @@ class HonestCentre:
         self._link.on_message = self._on_message
         self._tasks: list[asyncio.Task[Any]] = []
 
-    async def __aenter__(self) -> HonestCentre:
+    async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._speak())]
         return self
 
@@ -162,5 +162,5 @@ class HonestCentre:
 async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for a condition, generously; the assertion that follows says what is wrong."""
     deadline = asyncio.get_running_loop().time() + seconds
-    while not condition() and asyncio.get_running_loop().time() < deadline:
+    while not condition() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - any condition
         await asyncio.sleep(0.02)
