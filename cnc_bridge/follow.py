@@ -36,6 +36,11 @@ class Following:
         """The values that hold now, by signal; empty when the machine is silent."""
         return self._tracker.current()
 
+    @property
+    def state(self) -> TrackerState:
+        """What the machine was last said to be; stated again when the centre comes back."""
+        return self._tracker.state
+
     async def steps(self) -> AsyncIterator[Step]:
         """What happens, as it happens; time passes too (silence, batches of samples)."""
         waiting = asyncio.ensure_future(anext(self._stream))

@@ -289,7 +289,8 @@ class Driver(abc.ABC):
         if last is None and len(self._reported) > 500:
             self._reported.clear()
         self._reported[(code, about)] = now.mono
-        _log.warning("%s: %s", self.settings.address, message)
+        address = self.settings.address
+        _log.warning("%s", message if address in message else f"{address}: {message}")
         self._stream.put(Problem(code, about, message, message_fr, now))
 
     def _solved(self, code: str, about: str) -> None:

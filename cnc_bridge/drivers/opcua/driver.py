@@ -43,6 +43,7 @@ class ControllerDriver(Driver):
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         super().__init__(settings, clock)
         self.config = settings
+        _hush()
         self._last: dict[str, object] = {}
         """The newest raw value of each signal, to compare a resync with."""
         self._missing: set[str] = set()
@@ -114,13 +115,22 @@ class ControllerDriver(Driver):
                 if answer is not None:
                     self._take(names[event.node.nodeid], answer)
             elif isinstance(event, StatusChangeEvent):
-                raise DriverFaultError(
-                    "subscription_lost",
-                    f"{self.config.endpoint}: the server ended the subscription ({event.notification.Status})",
-                    "La machine a mis fin à l'abonnement ; il est recréé automatiquement.",
-                )
-        raise DriverFaultError(
-            "closed", f"{self.config.endpoint}: the subscription ended", "Liaison OPC UA coupée ; nouvelle tentative."
+                raise self._ended(event.notification.Status)
+        raise self._ended(None)
+
+    def _ended(self, status: ua.StatusCode | None) -> DriverFaultError:
+        # BadShutdown is what the library itself says when it finds the connection dead
+        if status is None or status.value == StatusCodes.BadShutdown:
+            return DriverFaultError(
+                "closed",
+                f"{self.config.endpoint}: the server has gone or does not answer any more",
+                "Liaison OPC UA perdue : la machine s'est arrêtée, redémarre, ou le réseau est coupé. "
+                "Nouvelle tentative automatique.",
+            )
+        return DriverFaultError(
+            "subscription_lost",
+            f"{self.config.endpoint}: the server ended the subscription ({status.name})",
+            "La machine a mis fin à l'abonnement ; il est recréé automatiquement.",
         )
 
     async def _watch(self, client: Client, subscription: Subscription, nodes: Mapping[str, Node]) -> None:
@@ -288,6 +298,13 @@ class ControllerDriver(Driver):
             said = f"{_raw(answer)!r:.80}" if good else str(answer.StatusCode.name if answer.StatusCode else "")
             found.append(Finding("signal", name, f"{self.config.signals[name].node} = {said}", good))
         return found
+
+
+def _hush() -> None:
+    """The library tells each lost connection with a traceback; what matters of it, this driver says in a sentence."""
+    logger = logging.getLogger("asyncua.client")
+    if logger.level == logging.NOTSET and not _log.isEnabledFor(logging.DEBUG):
+        logger.setLevel(logging.CRITICAL)
 
 
 def _raw(answer: ua.DataValue) -> object:

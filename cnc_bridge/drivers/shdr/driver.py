@@ -39,6 +39,7 @@ class ControllerDriver(Driver):
                 loop_now = asyncio.get_running_loop().time()
                 if heartbeat.due(loop_now):
                     writer.write(b"* PING\n")
+                    self._judge_heartbeat(heartbeat)
                 try:
                     async with asyncio.timeout(heartbeat.interval / 2):
                         data = await reader.read(65_536)
@@ -61,6 +62,18 @@ class ControllerDriver(Driver):
                     greeted = True
                     self._link_up("SHDR adapter")
                 self._take(splitter, parser, data, heartbeat)
+
+    def _judge_heartbeat(self, heartbeat: _Heartbeat) -> None:
+        if heartbeat.answered:
+            self._solved("no_heartbeat", "heartbeat")
+        elif heartbeat.sent > 3:
+            self._problem(
+                "no_heartbeat",
+                "heartbeat",
+                f"{self.config.address}: the adapter does not answer PING; an idle machine will look silent",
+                "L'adaptateur ne répond pas aux PING : une machine au repos paraîtra « sans nouvelles ». "
+                "Mettre l'adaptateur à jour, ou augmenter `machine.stale_after_s`.",
+            )
 
     def _take(self, splitter: LineSplitter, parser: Parser, data: bytes, heartbeat: _Heartbeat) -> None:
         before = splitter.too_long
@@ -195,6 +208,7 @@ class _Heartbeat:
     def __init__(self, longest: float) -> None:
         self.interval = longest
         self.answered = False
+        self.sent = 0
         self._next = 0.0
 
     @property
@@ -205,6 +219,7 @@ class _Heartbeat:
         if now < self._next:
             return False
         self._next = now + self.interval
+        self.sent += 1
         return True
 
     def hear(self, command: str) -> None:

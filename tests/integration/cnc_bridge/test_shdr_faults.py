@@ -127,9 +127,11 @@ async def test_an_adapter_without_heartbeat_is_kept_while_it_is_quiet(adapter: A
         "machine": {"id": "m"},
         "driver": {"kind": "shdr", "host": "127.0.0.1", "port": adapter.port, "heartbeat_s": 0.1},
     }).create_driver()  # fmt: skip
-    async with asyncio.timeout(60), driver.open():
+    async with asyncio.timeout(60), driver.open() as stream:
         await adapter.pinged_often.wait()
+        seen = await anext(stream)
     assert adapter.clients == 1
+    assert problems(seen) == {("no_heartbeat", "heartbeat")}
 
 
 async def test_a_port_that_takes_the_call_and_says_nothing_is_explained(adapter: Adapter) -> None:
