@@ -1,72 +1,157 @@
-"""The centre as one application: what is started in which order, and which features are wired in."""
+"""The centre as one application: what starts in which order, and which features are wired in."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import logging
+import os
+import signal
+from asyncio import Task
 from collections.abc import AsyncIterator
-from importlib import util
+from importlib import metadata, util
 
+import msgspec
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import schema
+from central.alerts import service as alerts
 from central.core.database import Database
 from central.core.facts import Consumers
 from central.core.settings import Settings
 from central.core.sweeps import Sweeps
 from central.core.uow import UnitOfWork, Units
+from central.fleet import consumers as fleet_consumers
+from central.fleet import service as fleet
+from central.inbox import quarantine
 from central.inbox import routes as inbox_routes
 from central.inbox.service import Inbox
+from central.link import Link, LinkDown
+from central.live import routes as live_routes
+from central.live.service import Live
+from contracts import topics
+from contracts.control import AgentState
 
 log = logging.getLogger(__name__)
 
 _FEATURES = ("people", "audit", "alerts", "items", "stock", "machines", "work", "ui")
 
 
-class _NoLink:
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        log.debug("no broker: %s dropped", topic)
-
-
-async def _alarm(_uow: UnitOfWork, key: str, title: str, text: str) -> None:
-    log.warning("%s: %s (%s)", title, text, key)
-
-
 def create_app(settings: Settings | None = None) -> FastAPI:
-    settings = settings or Settings()
-    database = Database(settings.database_url)
-    units = Units(database, settings)
-    consumers = Consumers()
-    sweeps = Sweeps()
-    inbox = Inbox(units, consumers, _NoLink(), _alarm)
+    """Nothing is opened before the application starts: a second centre on the same database then refuses with
+    `DatabaseBusy`.
+    """
+    centre = Centre(settings or Settings())
+    app = FastAPI(title="Copeau", lifespan=centre.lifespan, version=metadata.version("copeau"))
+    app.state.centre = centre
+    app.state.settings = centre.settings
+    app.state.units = centre.units
+    app.state.inbox = centre.inbox
+    app.state.live = centre.live
+    app.state.link = centre.link
+    app.include_router(inbox_routes.router)
+    app.include_router(live_routes.router)
+    _wire_features(app, centre)
+    return app
+
+
+class Centre:
+    """The parts of one centre, and the order in which they start and stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self.units = Units(self.database, settings)
+        self.consumers = Consumers()
+        self.sweeps = Sweeps()
+        self.link = Link(settings, self.units.clock)
+        self.inbox = Inbox(self.units, self.consumers, self.link, _alarm, self.link.set_present)
+        self.live = Live(self.units, self.link, (LinkDown,))
+        self.notebook = fleet.Notebook()
+        self._is_open = False
+        self.link.on_message = self._route
+        self.link.on_up(self.live.wake)
+        fleet_consumers.register(self.consumers)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await database.take_start_lock()
-        await database.check_durability()
-        async with database.engine.begin() as connection:
-            await connection.run_sync(schema.metadata().create_all)
-        inbox.start()
-        sweeps.every(1.0, "inbox.chase", inbox.chase)
-        sweeps.start(units)
-        yield
-        await sweeps.stop()
-        await inbox.stop()
-        await database.close()
+    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        """For servers that start the application by themselves; `copeau central` opens it before it listens."""
+        if not self._is_open:
+            await self.open()
+        try:
+            yield
+        finally:
+            await self.close()
 
-    app = FastAPI(title="Copeau", lifespan=lifespan)
-    app.state.settings = settings
-    app.state.units = units
-    app.state.inbox = inbox
-    app.include_router(inbox_routes.router)
+    async def open(self) -> None:
+        """Take the database, bring it up to date, begin to work. Raises `DatabaseBusy`, RuntimeError, DBAPIError."""
+        await self.database.take_start_lock()
+        self._is_open = True
+        await self.database.check_durability()
+        async with self.database.engine.begin() as connection:
+            await _create_tables(connection)
+        again = await self.inbox.rerun_after_upgrade(metadata.version("copeau"))
+        if again:
+            log.info("%d facts of the quarantine are understood by this version", again)
+        self.inbox.start(self._fatal)
+        self.live.start()
+        self.link.start()
+        self.sweeps.every(1.0, "inbox.chase", self.inbox.chase)
+        self.sweeps.every(1.0, "fleet.write", self.notebook.write)
+        self.sweeps.every(2.0, "fleet.silent", fleet.mark_silent)
+        self.sweeps.every(60.0, "live.purge", self.live.purge)
+        self.sweeps.every(3600.0, "inbox.purge", self.inbox.purge)
+        self.sweeps.every(3600.0, "quarantine.purge", quarantine.purge)
+        self.sweeps.start(self.units)
+
+    async def close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        await self.sweeps.stop()
+        await self.link.stop()
+        await self.inbox.stop()
+        await self.live.stop()
+        await self.database.close()
+
+    def _route(self, address: topics.Address, payload: bytes, retained: bool) -> None:
+        if address.channel != "state":
+            self.inbox.accept(address.site, address.agent, payload)
+            return
+        try:
+            state = msgspec.json.decode(payload, type=AgentState)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            log.warning("state of %s is unreadable: %s", address.agent, error)
+            return
+        if state.agent != address.agent:
+            log.warning("state of %s arrived as %s: ignored", state.agent, address.agent)
+            return
+        self.notebook.note(state, retained=retained)
+        self.inbox.heard(state, retained=retained)
+
+    def _fatal(self, task: Task[None]) -> None:
+        """The inbox cannot go on (another centre took the database): stop rather than look alive."""
+        if task.cancelled() or task.exception() is None:
+            return
+        log.critical("the centre stops: %s", task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _create_tables(connection: AsyncConnection) -> None:
+    await connection.run_sync(schema.metadata().create_all)
+
+
+async def _alarm(uow: UnitOfWork, key: str, title: str, text: str) -> None:
+    await alerts.raise_alert(uow, key, "high", title, text)
+
+
+def _wire_features(app: FastAPI, centre: Centre) -> None:
     for feature in _FEATURES:
-        for module in ("consumers", "sweeps"):
-            if util.find_spec(f"central.{feature}.{module}"):
-                importlib.import_module(f"central.{feature}.{module}").register(
-                    consumers if module == "consumers" else sweeps
-                )
+        if util.find_spec(f"central.{feature}.consumers"):
+            importlib.import_module(f"central.{feature}.consumers").register(centre.consumers)
+        if util.find_spec(f"central.{feature}.sweeps"):
+            importlib.import_module(f"central.{feature}.sweeps").register(centre.sweeps)
         for module in ("routes", "pages"):
             if util.find_spec(f"central.{feature}.{module}"):
                 app.include_router(importlib.import_module(f"central.{feature}.{module}").router)
-    return app

@@ -18,23 +18,23 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///var/copeau.db"
     """``sqlite:///path`` or ``postgresql://user:password@host/name``."""
     broker_host: str = "127.0.0.1"
-    broker_port: int = Field(1883, ge=1, le=65535)
+    broker_port: int = Field(default=1883, ge=1, le=65535)
     broker_user: str | None = None
     broker_password: str | None = None
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
     timezone: str = "Europe/Paris"
     """Shifts, days and weeks are counted in this zone; everything is stored in UTC."""
 
-    stale_after_s: float = Field(30.0, gt=0)
+    stale_after_s: float = Field(default=30.0, gt=0)
     """An agent, or a machine, not heard for so long is shown "sans nouvelles"."""
-    batch_cap: int = Field(1000, ge=1)
+    batch_cap: int = Field(default=1000, ge=1)
     """Most facts in one transaction of the inbox."""
-    match_window_s: float = Field(4 * 3600.0, gt=0)
+    match_window_s: float = Field(default=4 * 3600.0, gt=0)
     """Two observations of one item within this time (event time) may be the same physical event."""
-    same_scan_s: float = Field(5.0, ge=0)
+    same_scan_s: float = Field(default=5.0, ge=0)
     """The same code by the same post within this time is one scan."""
-    operator_presence_s: float = Field(8 * 3600.0, gt=0)
+    operator_presence_s: float = Field(default=8 * 3600.0, gt=0)
 
     @field_validator("site")
     @classmethod

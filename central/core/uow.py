@@ -8,12 +8,12 @@ of the same transaction and is sent after the commit, at least once, under that 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import msgspec
-from sqlalchemy import Index, String, insert
+from sqlalchemy import Index, String, Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,8 +24,8 @@ from central.core.types import Base, BigId, UtcDateTime
 
 
 class Outgoing(Base):
-    """What leaves: ``channel`` "live" (pages) or "mqtt" (``topic``, ``retain``). Sent rows are kept a day for
-    resuming pages.
+    """What leaves: ``channel`` "live" (pages: told at the commit, kept a while for those that come back) or "mqtt"
+    (``topic``, ``retain``; `sent_at` once the broker has it).
     """
 
     __tablename__ = "outgoing"
@@ -38,6 +38,17 @@ class Outgoing(Base):
     retain: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+_OUTGOING = cast("Table", Outgoing.__table__)
+
+
+class Sent(NamedTuple):
+    """An outgoing row, as told to the listeners after its commit."""
+
+    id: int
+    channel: str
+    payload: str
 
 
 class UnitOfWork:
@@ -81,7 +92,7 @@ class UnitOfWork:
                     "payload": payload,
                     "retain": False,
                     "created_at": now,
-                    "sent_at": None,
+                    "sent_at": now,
                 }
             )
         return rows
@@ -105,9 +116,10 @@ class Units:
         self.database = database
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[Sequence[Sent]], None]] = []
 
-    def on_outgoing(self, listener: Callable[[], None]) -> None:
+    def on_outgoing(self, listener: Callable[[Sequence[Sent]], None]) -> None:
+        """`listener` is called in the event loop after each commit that left something to send."""
         self._listeners.append(listener)
 
     @contextlib.asynccontextmanager
@@ -117,15 +129,21 @@ class Units:
             uow = UnitOfWork(session, self.clock, self.settings)
             yield uow
             await session.flush()
-            rows = uow.outgoing
-            if rows:
-                await session.execute(insert(Outgoing), rows)
-        if rows:
+            sent = await _store_outgoing(session, uow.outgoing)
+        if sent:
             for listener in self._listeners:
-                listener()
+                listener(sent)
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[UnitOfWork]:
         """A unit that only reads; what it would tell is dropped."""
         async with self.database.read() as session:
             yield UnitOfWork(session, self.clock, self.settings)
+
+
+async def _store_outgoing(session: AsyncSession, rows: list[dict[str, Any]]) -> list[Sent]:
+    if not rows:
+        return []
+    statement = insert(_OUTGOING).returning(_OUTGOING.c.id, sort_by_parameter_order=True)
+    ids = await session.scalars(statement, rows)
+    return [Sent(row_id, row["channel"], row["payload"]) for row_id, row in zip(ids, rows, strict=True)]

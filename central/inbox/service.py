@@ -7,7 +7,6 @@ bad blocks what is good.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -35,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(seconds=3)
 _HEARD_WITHIN = timedelta(seconds=30)
+KEEP_SAMPLES = timedelta(days=8)
+"""One day more than agents keep what was acknowledged."""
 _QUEUE_LIMIT = 50_000
 """Facts waiting in memory; beyond, the broker is left to hold them (agents send at most 2 000 unacknowledged rows)."""
 _BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -48,6 +49,9 @@ class Link(Protocol):
     """What the inbox needs of the broker's link. A message that cannot be sent now is dropped; acks are repeated."""
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+
+    def hold(self, held: bool) -> None:
+        """Stop, or go on, reading what agents send."""
 
 
 class Inbox:
@@ -74,8 +78,6 @@ class Inbox:
         self._queue: deque[Message | Heard] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._asked: dict[int, Asked] = {}
         self._last_heard: dict[str, datetime] = {}
         self._boots: dict[str, str] = {}
@@ -86,26 +88,27 @@ class Inbox:
 
     # life
 
-    def start(self) -> None:
+    def start(self, on_end: Callable[[asyncio.Task[None]], None] | None = None) -> None:
+        """`on_end` learns when the writer ends by itself: another centre has taken the database."""
         self._task = asyncio.create_task(self._write(), name="inbox")
+        if on_end is not None:
+            self._task.add_done_callback(on_end)
 
     async def stop(self) -> None:
         """Finish the batch in hand; what still waits was not acknowledged and will be sent again."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         self._refuse_waiting()
 
     # entries
 
-    async def accept(self, site: str, agent: str, payload: bytes) -> None:
-        """One MQTT message, by the site and agent of its topic. Returns once queued: commit and ack follow."""
+    def accept(self, site: str, agent: str, payload: bytes) -> None:
+        """One MQTT message, by the site and agent of its topic: queued, commit and ack follow."""
         self._enqueue(self._decoded(site, agent, payload))
         if self._queued > _QUEUE_LIMIT:
-            self._room.clear()
-            await self._room.wait()
+            self._link.hold(True)
 
     async def deliver(self, agent: str, payload: bytes) -> Receipt:
         """One HTTP body of an enrolled terminal; returns after the commit. Raises `DatabaseAway`."""
@@ -191,6 +194,10 @@ class Inbox:
         """Sweep: ask again for the holes whose answer did not come."""
         self._ask_holes(self._store.streams())
 
+    async def purge(self, uow: UnitOfWork) -> None:
+        """Sweep: forget the identities of old samples; their streams' marks keep them from counting twice."""
+        await self._store.purge_samples(uow.session, uow.now - KEEP_SAMPLES)
+
     def _decoded(self, site: str, agent: str, payload: bytes) -> Message:
         pack = decode(payload)
         return Message(site, agent, self._units.clock.now(), pack.envelopes, pack.illegible)
@@ -232,7 +239,7 @@ class Inbox:
             items.append(self._queue.popleft())
         self._queued -= size
         if self._queued < _QUEUE_LIMIT // 2:
-            self._room.set()
+            self._link.hold(False)
         return items
 
     async def _commit(self, items: Sequence[Message | Heard]) -> None:
@@ -367,7 +374,7 @@ class Inbox:
                 item.done.set_exception(DatabaseAway())
         self._queue.clear()
         self._queued = 0
-        self._room.set()
+        self._link.hold(False)
         self._wake.clear()
 
 

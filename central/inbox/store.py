@@ -199,6 +199,21 @@ class Store:
     async def mark_quarantined(self, session: AsyncSession, ids: Sequence[int]) -> None:
         await session.execute(update(StoredFact).where(StoredFact.id.in_(ids)).values(state="quarantined", body=None))
 
+    async def purge_samples(self, session: AsyncSession, before: datetime) -> None:
+        """Only what is below its stream's mark: above a hole, the row itself is what dedupes."""
+        settled = (
+            select(StoredFact.id)
+            .join(FactStream, FactStream.id == StoredFact.stream_id)
+            .where(
+                FactStream.stream == "samples",
+                StoredFact.seq <= FactStream.upto,
+                StoredFact.received_at < before,
+                StoredFact.state == "accepted",
+            )
+            .limit(200_000)
+        )
+        await session.execute(delete(StoredFact).where(StoredFact.id.in_(settled)))
+
     # settlements
 
     async def save_settlement(

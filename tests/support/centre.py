@@ -31,6 +31,9 @@ class FakeLink:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self.sent.append((topic, payload))
 
+    def hold(self, held: bool) -> None:
+        self.held = held
+
     def upto(self, agent: str = "rack-1", boot: str = "boot0001", stream: str = "facts") -> int | None:
         """The last ack of that stream."""
         for topic, payload in reversed(self.sent):

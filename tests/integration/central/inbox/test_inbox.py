@@ -129,7 +129,7 @@ async def test_one_bad_body_in_a_batch_of_a_thousand_costs_that_fact_only(databa
         centre.collector.calls.clear()
         messages = [encode_pack(facts[start : start + 250]) for start in range(0, 1000, 250)]
         for message in messages:
-            await centre.inbox.accept("atelier", "rack-1", message)
+            centre.inbox.accept("atelier", "rack-1", message)
         await centre.send(source.fact())
         assert centre.link.upto() == 1001
         assert await stored(centre) == 1000

@@ -1,0 +1,1 @@
+"""The agents: which are there, how far behind, what their parts and sources say."""

@@ -1,0 +1,131 @@
+"""Sends what committed transactions left in the outgoing table: to pages at once, to the broker at least once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import DBAPIError
+
+from central.core.uow import Outgoing, Sent, UnitOfWork, Units
+from central.live.hub import Frame, Hub
+
+log = logging.getLogger(__name__)
+
+KEEP_LIVE = timedelta(minutes=10)
+KEEP_MQTT = timedelta(days=1)
+MOST_REPLAYED = 500
+_BATCH = 200
+_RETRY_S = 1.0
+
+
+class Deliverer(Protocol):
+    """Sends one message and returns once the broker has it; raises when it cannot."""
+
+    async def deliver(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+
+
+class Live:
+    def __init__(self, units: Units, link: Deliverer, failures: tuple[type[Exception], ...]) -> None:
+        self.hub = Hub()
+        self._units = units
+        self._link = link
+        self._failures = failures
+        self._due = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        units.on_outgoing(self._committed)
+
+    def start(self) -> None:
+        self._due.set()
+        self._task = asyncio.create_task(self._send_forever(), name="outgoing")
+
+    async def stop(self) -> None:
+        self.hub.close()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def wake(self) -> None:
+        """The broker is there again."""
+        self._due.set()
+
+    async def since(self, last_id: int) -> list[Frame]:
+        """What a page that saw `last_id` has missed; one frame without data when it is too much, or too long ago."""
+        async with self._units.reading() as uow:
+            newest = await uow.session.scalar(select(func.max(Outgoing.id))) or 0
+            oldest = await uow.session.scalar(select(func.min(Outgoing.id)).where(Outgoing.channel == "live"))
+            rows = (
+                await uow.session.execute(
+                    select(Outgoing.id, Outgoing.payload)
+                    .where(Outgoing.channel == "live", Outgoing.id > last_id)
+                    .order_by(Outgoing.id)
+                    .limit(MOST_REPLAYED + 1)
+                )
+            ).all()
+        if last_id > newest or len(rows) > MOST_REPLAYED or (oldest is not None and last_id < oldest - 1):
+            return [Frame(newest, None)]
+        return [Frame(row_id, payload) for row_id, payload in rows]
+
+    async def purge(self, uow: UnitOfWork) -> None:
+        """Sweep: forget what is old; a message that the broker never took within a day is not news any more."""
+        await uow.session.execute(
+            delete(Outgoing).where(
+                ((Outgoing.channel == "live") & (Outgoing.created_at < uow.now - KEEP_LIVE))
+                | (Outgoing.created_at < uow.now - KEEP_MQTT)
+            )
+        )
+
+    def _committed(self, rows: Sequence[Sent]) -> None:
+        for row in rows:
+            if row.channel == "live":
+                self.hub.send(Frame(row.id, row.payload))
+            else:
+                self._due.set()
+
+    async def _send_forever(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            try:
+                while await self._send_some():
+                    pass
+            except self._failures as error:
+                # Until the broker is back (`wake`) or the next commit; nothing was marked as sent.
+                log.debug("broker away, outgoing messages wait: %s", error)
+                await asyncio.sleep(_RETRY_S)
+                self._due.set()
+            except (DBAPIError, OSError) as error:
+                log.warning("outgoing messages wait for the database: %s", error)
+                await asyncio.sleep(_RETRY_S)
+                self._due.set()
+
+    async def _send_some(self) -> bool:
+        """One batch in order. Marked together: a crash in between sends again, under the same content."""
+        async with self._units.reading() as uow:
+            rows = (
+                await uow.session.execute(
+                    select(Outgoing.id, Outgoing.topic, Outgoing.payload, Outgoing.retain)
+                    .where(Outgoing.sent_at.is_(None), Outgoing.channel == "mqtt")
+                    .order_by(Outgoing.id)
+                    .limit(_BATCH)
+                )
+            ).all()
+        if not rows:
+            return False
+        done: list[int] = []
+        try:
+            for row_id, topic, payload, retain in rows:
+                await self._link.deliver(topic, payload.encode(), retain=retain)
+                done.append(row_id)
+        finally:
+            if done:
+                async with self._units.begin() as uow:
+                    await uow.session.execute(update(Outgoing).where(Outgoing.id.in_(done)).values(sent_at=uow.now))
+        return True

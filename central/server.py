@@ -1,0 +1,62 @@
+"""The centre under uvicorn: says why it cannot start, and stops although pages are listening."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
+
+from central.app import Centre, create_app
+from central.core.database import DatabaseBusy
+from central.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_GRACE_S = 5
+
+
+class CannotStart(RuntimeError):
+    """One sentence for the person who starts it."""
+
+
+class _Server(uvicorn.Server):
+    """Ends the open event streams first: they would otherwise be waited for."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        assert isinstance(self.config.app, FastAPI)
+        self.config.app.state.live.hub.close()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises `CannotStart` (a second centre on the database, a wrong setting)."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    app = create_app(settings)
+    centre: Centre = app.state.centre
+    try:
+        await centre.open()
+    except (DatabaseBusy, RuntimeError, OSError, DBAPIError) as error:
+        await centre.close()
+        raise CannotStart(str(error.orig) if isinstance(error, DBAPIError) else str(error)) from error
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        lifespan="on",
+    )
+    try:
+        await _Server(config).serve()
+    except SystemExit as error:  # uvicorn's word for a port that is taken; it has logged which
+        raise CannotStart(f"cannot listen on {settings.host}:{settings.port}") from error
+    finally:
+        await centre.close()
