@@ -51,6 +51,7 @@ async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]])
             "fact_id": f.id,
             "machine": f.body.machine,
             "at": f.at,
+            "seq": f.seq,
             "state": f.body.state,
             "execution": f.body.execution,
             "programme": f.body.programme,
@@ -164,8 +165,8 @@ async def on_source_status(uow: UnitOfWork, facts: Sequence[Fact[SourceStatus]])
         uow.tell("machines")
 
 
-def _event_order(fact: Fact[Any]) -> tuple[datetime, int]:
-    return fact.at, fact.id
+def _event_order(fact: Fact[Any]) -> tuple[datetime, int, int]:
+    return fact.at, fact.seq, fact.id
 
 
 def _moved(tile: MachineTile, arrived: Sequence[Fact[MachineStateChanged]]) -> tuple[dict[str, Any], bool]:
@@ -174,13 +175,14 @@ def _moved(tile: MachineTile, arrived: Sequence[Fact[MachineStateChanged]]) -> t
     late = False
     for fact in arrived:
         body = fact.body
-        if tile.state_at is not None and (fact.at, fact.id) < (tile.state_at, tile.state_fact):
+        if tile.state_at is not None and _event_order(fact) < (tile.state_at, tile.state_seq, tile.state_fact):
             late = True
             continue
         if row["state"] != body.state or row["since"] is None:
             row |= {"state": body.state, "since": fact.at}
         row |= {
             "state_at": fact.at,
+            "state_seq": fact.seq,
             "state_fact": fact.id,
             "execution": body.execution,
             "programme": body.programme,

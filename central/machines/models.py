@@ -42,7 +42,8 @@ class MachineTile(Base):
     state: Mapped[str] = mapped_column(String(10), default="silent")
     since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     state_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """Event time of the newest state fact, and its id: what an older one is compared with."""
+    """Event time, number and id of the newest state fact: what an older one is compared with."""
+    state_seq: Mapped[int] = mapped_column(BigId, default=0)
     state_fact: Mapped[int] = mapped_column(BigId, default=0)
     execution: Mapped[str | None] = mapped_column(String(120))
     programme: Mapped[str | None] = mapped_column(String(120))
@@ -62,11 +63,13 @@ class MachineStateEvent(Base):
     """One state fact. A state lasts until the next one in event time: these rows *are* the intervals."""
 
     __tablename__ = "machine_state"
-    __table_args__ = (Index("ix_machine_state_machine_at", "machine", "at", "fact_id"),)
+    __table_args__ = (Index("ix_machine_state_machine_at", "machine", "at", "seq", "fact_id"),)
 
     fact_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     machine: Mapped[str] = mapped_column(String(120))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seq: Mapped[int] = mapped_column(BigId)
+    """Orders the events of one source at one instant."""
     state: Mapped[str] = mapped_column(String(10))
     execution: Mapped[str | None] = mapped_column(String(120))
     programme: Mapped[str | None] = mapped_column(String(120))

@@ -26,6 +26,7 @@ HOUR_S: Final = 3600
 
 class StateEvent(NamedTuple):
     at: datetime
+    seq: int
     fact_id: int
     state: str
     programme: str | None = None
@@ -52,10 +53,10 @@ def intervals(events: Iterable[StateEvent]) -> list[StateInterval]:
     """What the events mean, whatever the order in which they came.
 
     A state lasts until the next event in event time; one that says the same state and programme again changes nothing.
-    Of two events at one time the later accepted wins.
+    Of two events at one time the later of its source wins.
     """
     at_each_time: dict[datetime, StateEvent] = {}
-    for event in sorted(events):
+    for event in sorted(events, key=lambda e: e[:3]):
         at_each_time[event.at] = event
     found: list[StateInterval] = []
     for event in at_each_time.values():

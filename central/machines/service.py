@@ -185,11 +185,11 @@ async def timeline(uow: UnitOfWork, code: str, begin: datetime, end: datetime) -
     if end <= begin:
         return Timeline(code, begin, begin, [])
     event = MachineStateEvent
-    columns = (event.at, event.fact_id, event.state, event.programme, event.tool, event.detail)
+    columns = (event.at, event.seq, event.fact_id, event.state, event.programme, event.tool, event.detail)
     before = (
         select(*columns)
         .where(event.machine == code, event.at <= begin)
-        .order_by(event.at.desc(), event.fact_id.desc())
+        .order_by(event.at.desc(), event.seq.desc(), event.fact_id.desc())
         .limit(1)
     )
     within = select(*columns).where(event.machine == code, event.at > begin, event.at < end)
@@ -294,22 +294,25 @@ def is_silent(row: MachineTile, uow: UnitOfWork) -> bool:
 # Calendar --------------------------------------------------------------------------------------------------------
 
 
-async def capacity(uow: UnitOfWork, code: str, days: Sequence[date]) -> dict[date, float]:
-    """Minutes that the machine can work on each day: opening hours less planned maintenance."""
-    machine = await uow.session.get(Machine, code)
+async def capacities(uow: UnitOfWork, codes: Collection[str], days: Sequence[date]) -> dict[str, dict[date, float]]:
+    """Minutes that each machine can work on each day: opening hours less planned maintenance. Unknown machines: 0."""
     zone = uow.settings.zone
-    if machine is None or not days:
-        return dict.fromkeys(days, 0.0)
-    exceptions: dict[date, Any] = {}
+    found = {code: dict.fromkeys(days, 0.0) for code in codes}
+    if not codes or not days:
+        return found
+    exceptions: dict[str | None, dict[date, Any]] = {}
     query = select(CalendarException).where(
-        CalendarException.day.in_(days), (CalendarException.machine == code) | CalendarException.machine.is_(None)
+        CalendarException.day.in_(days),
+        CalendarException.machine.in_(codes) | CalendarException.machine.is_(None),
     )
-    # the shop's day first, the machine's own exception wins
-    for one in sorted(await uow.session.scalars(query), key=lambda e: e.machine is not None):
-        exceptions[one.day] = one.hours
-    calendar = Calendar.from_json(machine.weekly, exceptions)
-    closed = await _maintenance(uow, code, min(days), max(days), zone)
-    return {day: calendar.capacity_minutes(day, zone, closed) for day in days}
+    for one in await uow.session.scalars(query):
+        exceptions.setdefault(one.machine, {})[one.day] = one.hours
+    closed = await _maintenance(uow, codes, min(days), max(days), zone)
+    for code, weekly in await uow.session.execute(select(Machine.code, Machine.weekly).where(Machine.code.in_(codes))):
+        # the machine's own exception goes before the shop's
+        calendar = Calendar.from_json(weekly, exceptions.get(None, {}) | exceptions.get(code, {}))
+        found[code] = {day: calendar.capacity_minutes(day, zone, closed.get(code, ())) for day in days}
+    return found
 
 
 async def add_exception(
@@ -328,14 +331,21 @@ async def add_maintenance(uow: UnitOfWork, code: str, begin: datetime, end: date
     await uow.session.flush()
 
 
-async def _maintenance(uow: UnitOfWork, code: str, first: date, last: date, zone: ZoneInfo) -> list[Span]:
+async def _maintenance(
+    uow: UnitOfWork, codes: Collection[str], first: date, last: date, zone: ZoneInfo
+) -> dict[str, list[Span]]:
     begin = rules.day_span(first, zone).begin
     end = rules.day_span(last + timedelta(days=1), zone).end
     window = MaintenanceWindow
     rows = await uow.session.execute(
-        select(window.begin, window.end).where(window.machine == code, window.begin < end, window.end > begin)
+        select(window.machine, window.begin, window.end).where(
+            window.machine.in_(codes), window.begin < end, window.end > begin
+        )
     )
-    return [Span(b, e) for b, e in rows]
+    found: dict[str, list[Span]] = {}
+    for code, b, e in rows:
+        found.setdefault(code, []).append(Span(b, e))
+    return found
 
 
 def _tell(uow: UnitOfWork, codes: Sequence[str]) -> None:
@@ -346,7 +356,7 @@ def _tell(uow: UnitOfWork, codes: Sequence[str]) -> None:
 
 
 def _new_tile(code: str) -> dict[str, Any]:
-    return {"machine": code, "state": "silent", "state_fact": 0, "detail": "", "uncertain": False} | {
+    return {"machine": code, "state": "silent", "state_seq": 0, "state_fact": 0, "detail": "", "uncertain": False} | {
         "source_status": "ok",
         "source_message": "",
     }

@@ -6,9 +6,14 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from central.core.sweeps import Sweeps
 from central.core.uow import UnitOfWork
 from central.machines import service
 from central.machines.models import MachineTile
+
+
+def register(sweeps: Sweeps) -> None:
+    sweeps.every(5.0, "machines.stale", stale_machines)
 
 
 async def stale_machines(uow: UnitOfWork) -> None:

@@ -88,6 +88,11 @@ async def persons(uow: UnitOfWork, *, active_only: bool = True) -> list[PersonVi
     return [_view(person) for person in await uow.session.scalars(query)]
 
 
+async def changed_since(uow: UnitOfWork, moment: datetime) -> list[PersonView]:
+    """Changed at or after `moment`, those who left included (`active` false): what a terminal's copy must learn."""
+    return [_view(person) for person in await uow.session.scalars(select(Person).where(Person.updated_at >= moment))]
+
+
 async def names(uow: UnitOfWork, ids: Collection[str]) -> dict[str, str]:
     """Names to show; an unknown or erased person is shown by the id."""
     wanted = set(ids)

@@ -75,6 +75,8 @@ class ClockingEvent(Base):
     """False when the person is the one who badged at the post."""
     post: Mapped[str] = mapped_column(String(120))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seq: Mapped[int] = mapped_column(BigId, default=0)
+    """Orders the events of one source at one instant."""
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     uncertain: Mapped[bool] = mapped_column(default=False)
     action: Mapped[str] = mapped_column(String(12))
