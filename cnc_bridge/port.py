@@ -173,6 +173,7 @@ class Driver(abc.ABC):
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self._stream = EventStream()
+        self._closing = asyncio.Event()
         self._up = False
         self._up_since = 0.0
         self._reported: dict[tuple[str, str], float] = {}
@@ -193,6 +194,7 @@ class Driver(abc.ABC):
     async def open(self) -> AsyncIterator[EventStream]:
         """The stream of this controller; closing it closes the connection."""
         self._stream = EventStream()
+        self._closing = asyncio.Event()
         self._up = False
         task = asyncio.create_task(self._keep_connected(), name=f"driver {self.settings.kind}")
         stream = self._stream
@@ -200,12 +202,13 @@ class Driver(abc.ABC):
         try:
             yield stream
         finally:
+            self._closing.set()
             task.cancel()
             await asyncio.wait([task])
 
     async def _keep_connected(self) -> None:
         delay = 0.5
-        while True:
+        while not self._closing.is_set():  # a library that fails while it is cancelled hides the cancellation
             try:
                 await self._session()
                 fault = DriverFaultError("closed", "the connection was closed", "La machine a fermé la connexion.")
@@ -218,6 +221,8 @@ class Driver(abc.ABC):
                     f"unexpected {type(error).__name__}: {error}",
                     f"Erreur imprévue du pilote ({type(error).__name__}) : transmettre le journal de l'agent.",
                 )
+            if self._closing.is_set():
+                return
             now = self.clock.now()
             if self._up:
                 self._up = False

@@ -62,12 +62,12 @@ class ControllerDriver(Driver):
         self._last.clear()
         self._missing.clear()
         present = await self._present(client, nodes)
-        async with await self._subscription(client) as subscription:
-            handles = await self._subscribe(subscription, present)
-            self._link_up(f"OPC UA {self.config.security}, {len(handles)} of {len(nodes)} nodes")
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(subscription, {node.nodeid: name for name, node in nodes.items()}))
-                tasks.create_task(self._watch(client, subscription, nodes))
+        subscription = await self._subscription(client)  # goes with its session
+        handles = await self._subscribe(subscription, present)
+        self._link_up(f"OPC UA {self.config.security}, {len(handles)} of {len(nodes)} nodes")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(subscription, {node.nodeid: name for name, node in nodes.items()}))
+            tasks.create_task(self._watch(client, subscription, nodes))
 
     async def _subscription(self, client: Client) -> Subscription:
         params = ua.CreateSubscriptionParameters()

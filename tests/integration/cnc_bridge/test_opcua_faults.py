@@ -217,3 +217,25 @@ async def test_bad_quality_is_not_a_value() -> None:
                 if None in values(seen, "spindle_load"):
                     break
     assert 55.0 not in values(seen, "spindle_load")
+
+
+async def test_a_subscription_that_dies_silently_is_healed() -> None:
+    """The server forgets its subscriptions while the connection stays up: the values must not stand still."""
+    async with SimulatedMachine(free_port()) as machine:
+        driver = source(machine.endpoint).create_driver()
+        seen: list[DriverEvent] = []
+        stage = 0
+        async with asyncio.timeout(60), driver.open() as stream:
+            async for batch in stream:
+                seen += batch
+                if stage == 0 and values(seen, "spindle_load") == [0.0]:
+                    stage = 1
+                    service = machine.server.iserver.subscription_service
+                    await service.delete_subscriptions(list(service.subscriptions))
+                    await machine.write("spindle_load", 77.0)
+                elif stage == 1 and 77.0 in values(seen, "spindle_load"):
+                    stage = 2
+                    await machine.write("spindle_load", 88.0)
+                elif stage == 2 and 88.0 in values(seen, "spindle_load"):
+                    break
+    assert stage == 2

@@ -128,3 +128,20 @@ async def test_closing_ends_the_connection_at_once() -> None:
         await anext(stream)
     assert released == [True]
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def test_closing_ends_also_when_the_library_fails_on_its_way_out() -> None:
+    """An OPC UA client raised BadSubscriptionIdInvalid while cancelled, which hid the cancellation: it never closed."""
+
+    async def fails_on_the_way_out(driver: FakeDriver) -> None:
+        driver._link_up("fake")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise DriverFaultError("protocol", "no such subscription", "Réponse inattendue.")
+
+    driver = FakeDriver(fails_on_the_way_out)
+    async with asyncio.timeout(20), driver.open() as stream:
+        await anext(stream)
+    assert driver.sessions == []
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
