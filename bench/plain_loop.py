@@ -19,6 +19,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import psycopg
+from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.figures import quantiles
 
@@ -60,7 +61,7 @@ def main(port: int, url: str) -> None:
         connection.commit()
         latencies.append((datetime.now(UTC) - datetime.fromisoformat(fact["ts"])).total_seconds() * 1000)
 
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.on_message = on_message
     client.on_connect = lambda c, *_: c.subscribe([("copeau/v1/+/+/facts", 1), ("copeau/v1/+/+/samples", 1)])
     client.connect("127.0.0.1", port)

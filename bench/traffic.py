@@ -13,12 +13,12 @@ import msgspec
 
 from contracts import envelope
 from contracts.envelope import Envelope, Stream
-from contracts.facts import KIND_OF, MachineSamples, MachineStateChanged, StockObserved
+from contracts.facts import KIND_OF, MachineMode, MachineSamples, MachineStateChanged, StockObserved
 
 SITE = "banc"
 MACHINES = 20
 ITEMS = 40
-STATES = ("running", "ready", "stopped", "alarm")
+STATES: tuple[MachineMode, ...] = ("running", "ready", "stopped", "alarm")
 
 
 class Planned(NamedTuple):
