@@ -1,1 +1,1 @@
-"""The pages: in French, calm, live. Templates and static files here; every rule and every figure comes from a feature."""
+"""The pages: French, calm, live. Templates and static files; every rule and every figure comes from a feature."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException
 
-from central.ui import poste, quarantine, static_files
+from central.ui import agents, machine, poste, quarantine, static_files, stock, workshop
 from central.ui.routing import PageRoute
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-for _part in (static_files, poste, quarantine):
+for _part in (static_files, poste, workshop, machine, stock, agents, quarantine):
     router.include_router(_part.router)
 
 

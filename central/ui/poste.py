@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from central.items import service as items
 from central.ui.routing import PageRoute
 from central.ui.templating import STATIC, environment, page, units_of
+from central.work import service as work
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -36,6 +38,53 @@ def _version(shell: str) -> str:
 @router.get("/poste")
 async def post(request: Request) -> Response:
     return Response(_shell(request), media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/api/poste/copie")
+async def copy(request: Request, poste: Annotated[str | None, Query(max_length=120)] = None) -> Response:
+    """What the post may need while the centre is away: its operations, who is on them, badges, articles."""
+    units = units_of(request)
+    async with units.reading() as uow:
+        found = await work.post_copy(uow, post=poste)
+        orders = {order.code: order.article for order in await work.orders(uow)}
+        articles = await items.items(uow)
+    clockings: dict[str, list[dict[str, Any]]] = {}
+    for r in found.running:
+        paused = r.phase == "pause"
+        clockings.setdefault(r.operation, []).append(
+            {
+                "person": r.person,
+                "state": "paused" if paused else "running",
+                "phase": None if paused else r.phase,
+                "reason": r.reason,
+                "since": r.since.isoformat(),
+            }
+        )
+    body = {
+        "at": units.clock.now().isoformat(),
+        "version": found.version,
+        "persons": [{"id": p.id, "name": p.name, "badge": p.badge_code} for p in found.persons],
+        "operations": [
+            {
+                "code": o.code,
+                "article": orders.get(o.order, ""),
+                "description": o.label,
+                "machine": o.machine,
+                "machine_name": o.machine_label,
+                "kind": o.kind,
+                "status": o.status,
+                "quantity": o.quantity,
+                "good": o.good,
+                "scrap": o.scrap,
+                "counted": max(0, o.counted - o.good - o.scrap) if o.counted else None,
+                "setup_planned_s": o.setup_min * 60,
+                "clockings": clockings.get(o.code, []),
+            }
+            for o in found.operations
+        ],
+        "items": [{"code": i.code, "name": i.label} for i in articles],
+    }
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/sw.js")

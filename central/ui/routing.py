@@ -16,16 +16,8 @@ from central.ui.templating import render
 log = logging.getLogger(__name__)
 
 HEADERS: Final = {
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'self'",
-            "img-src 'self' blob: data:",
-            "object-src 'none'",
-            "base-uri 'none'",
-            "form-action 'self'",
-            "frame-ancestors 'none'",
-        )
-    ),
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
@@ -63,9 +55,13 @@ def failure(request: Request, status: int, detail: str) -> Response:
         advice = "L’adresse est peut-être ancienne, ou l’article a changé de code."
     elif status >= 500:
         title, what = "Le centre a rencontré un problème", "Cette page n’a pas pu être préparée."
-        advice = "Les faits de l’atelier continuent d’être enregistrés. Réessayez ; si cela dure, le journal dit pourquoi."
+        advice = (
+            "Les faits de l’atelier continuent d’être enregistrés. Réessayez ; si cela dure, le journal dit pourquoi."
+        )
     else:
         title, what, advice = "Ce n’est pas possible", detail, "Revenez à la page précédente."
     if request.headers.get("HX-Request"):
         return Response(f"{title}. {what}", status_code=status, media_type="text/plain")
-    return render(request, "error.html", status, tab_name="", waiting=NOBODY, title=title, what=what, advice=advice)
+    return render(
+        request, "error.html", status, tab_name="", waiting=NOBODY, after=0, title=title, what=what, advice=advice
+    )

@@ -7,11 +7,13 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from sqlalchemy import func, select
 
 from central.alerts import service as alerts
-from central.core.uow import UnitOfWork
+from central.core.uow import Outgoing, UnitOfWork
 from central.inbox import quarantine
 from central.items import service as items
+from central.stock import service as stock
 from central.ui.templating import render
 
 
@@ -25,16 +27,19 @@ class Waiting:
 
 
 NOBODY = Waiting()
+USER = "page"
+"""Who acts on a page as long as pages have no log-in: the audit says "page", never a guessed person."""
 
 
 async def waiting(uow: UnitOfWork) -> Waiting:
     return Waiting(
         alerts=sum(alert.acknowledged_at is None for alert in await alerts.open_alerts(uow)),
-        proposals=0,
+        proposals=sum(p.state == "open" for p in await stock.proposals(uow)),
         quarantine=await quarantine.count_open(uow) + len(await items.unknown_codes(uow)),
     )
 
 
 async def full_page(request: Request, uow: UnitOfWork, template: str, tab: str, **context: Any) -> HTMLResponse:
     """A whole page with its frame; fragments are rendered by `templating.render` alone."""
-    return render(request, template, tab_name=tab, waiting=await waiting(uow), **context)
+    after = await uow.session.scalar(select(func.max(Outgoing.id))) or 0
+    return render(request, template, tab_name=tab, waiting=await waiting(uow), after=after, **context)

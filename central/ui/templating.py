@@ -85,13 +85,17 @@ def page(template: str, settings: Settings, now: datetime, **context: Any) -> st
         text = formats.moment(at, now, zone)
         return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), escape(text))
 
-    return environment().get_template(template).render(
-        **context,
-        now=now,
-        zone=settings.timezone,
-        site=settings.site,
-        today=formats.day(now, zone),
-        ago=ago,
-        when=when,
-        clock=lambda at: formats.clock(at, zone),
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            **context,
+            now=now,
+            zone=settings.timezone,
+            site=settings.site,
+            today=formats.day(now, zone),
+            ago=ago,
+            when=when,
+            clock=lambda at: formats.clock(at, zone),
+        )
     )

@@ -64,7 +64,11 @@ ITEM_CLASS: Final[dict[str, str]] = {
     "material": "Matière",
     "other": "Divers",
 }
-PHASE: Final[dict[str, Word]] = {"setup": Word("Réglage", "setup", "action"), "run": Word("Série", "running", "normal")}
+PHASE: Final[dict[str, Word]] = {
+    "setup": Word("Réglage", "setup", "action"),
+    "run": Word("Série", "running", "normal"),
+    "pause": Word("Suspendu", "pause", "attention"),
+}
 
 
 def machine(state: str) -> Word:
@@ -83,9 +87,57 @@ def proposal(kind: str) -> Word:
     return PROPOSAL.get(kind, Word(kind, "stopped", "attention"))
 
 
+def phase(name: str) -> Word:
+    return PHASE.get(name, Word(name, "info"))
+
+
 def level(name: str) -> Word:
     return LEVEL.get(name, Word(name, "info", "action"))
 
 
 def item_class(name: str) -> str:
     return ITEM_CLASS.get(name, name)
+
+
+SIGNAL: Final[dict[str, str]] = {
+    "spindle_load": "Charge broche",
+    "spindle_speed": "Vitesse broche",
+    "feed": "Avance",
+    "feed_override": "Correction d’avance",
+    "temperature": "Température",
+    "vibration": "Vibration",
+}
+UNIT: Final[dict[str, str]] = {"percent": "%", "rpm": "tr/min", "mm/min": "mm/min", "celsius": "°C"}
+
+
+def signal(name: str) -> str:
+    return SIGNAL.get(name, name)
+
+
+def unit(name: str) -> str:
+    return UNIT.get(name, name)
+
+
+TROUBLE: Final[dict[str, Word]] = {
+    "lost": Word("Perdue", "silent", "fault"),
+    "error": Word("En erreur", "alarm", "fault"),
+    "full": Word("Pleine", "alarm", "fault"),
+    "covered": Word("Masquée", "attention", "attention"),
+    "moved": Word("Déplacée", "attention", "attention"),
+    "ok": Word("En ordre", "check", "normal"),
+}
+PART: Final[dict[str, Word]] = {
+    "running": Word("en marche", "check", "normal"),
+    "starting": Word("démarre", "sync", "action"),
+    "waiting": Word("attend", "clock", "attention"),
+    "failed": Word("en panne", "alarm", "fault"),
+    "stopped": Word("arrêtée", "off"),
+}
+
+
+def trouble(status: str) -> Word:
+    return TROUBLE.get(status, Word(status, "attention", "attention"))
+
+
+def part(status: str) -> Word:
+    return PART.get(status, Word(status, "info"))

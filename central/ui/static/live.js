@@ -49,23 +49,35 @@ function tick() {
   }
 }
 
-const stream = new EventSource('/api/live');
-stream.onopen = () => {
-  if (lost) for (const part of parts()) refresh(part);
-  lost = false;
-  lastHeard = new Date();
-  show();
-};
-stream.onerror = () => { lost = true; show(); };
-function heard(event) {
-  lastHeard = new Date();
-  if (lost) { lost = false; show(); }
-  let topics = [];
-  try { topics = Object.keys(JSON.parse(event.data)); } catch { return; }
-  for (const part of parts()) if (concerns(part, topics)) refresh(part);
+// The page knows the id it was made at, so nothing falls between its making and the opening of the stream.
+let seen = document.documentElement.dataset.after;
+let stream = null;
+function listen() {
+  stream = new EventSource(`/api/live?after=${seen}`);
+  stream.onopen = () => {
+    if (lost) for (const part of parts()) refresh(part);
+    lost = false;
+    lastHeard = new Date();
+    show();
+  };
+  stream.onerror = () => {
+    lost = true;
+    show();
+    // An answer that is no stream (a proxy's error page) ends it for good: begin again.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  };
+  stream.onmessage = (event) => {
+    lastHeard = new Date();
+    seen = event.lastEventId || seen;
+    const topics = Object.keys(JSON.parse(event.data));
+    for (const part of parts()) if (concerns(part, topics)) refresh(part);
+  };
+  stream.addEventListener('resync', (event) => {
+    seen = event.lastEventId || seen;
+    for (const part of parts()) refresh(part);
+  });
 }
-stream.onmessage = heard;
-stream.addEventListener('live', heard);
+listen();
 window.addEventListener('pagehide', () => stream.close());
 window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 setInterval(tick, 1000);

@@ -12,13 +12,13 @@ const RELEASE_MS = 10 * 3600_000;
 const COPY_EVERY_MS = 20_000;
 const screen = document.querySelector('#screen');
 const ui = { mode: null, selected: null, after: null, item: null, taken: [], toast: null };
-let data = { copy: null, operator: null, facts: [], pending: 0, agent: '' };
+let data = { copy: null, operator: null, facts: [], pending: 0, agent: '', acked: 0 };
 
 async function load() {
   const [copy, operator, status] = await Promise.all([store.get('copy'), store.get('operator'), store.status()]);
   const facts = await store.after(Math.min(copy?.acked ?? 0, status.acked));
   const fresh = operator && Date.now() - operator.used < RELEASE_MS;
-  data = { copy, operator: fresh ? operator : null, facts, pending: status.pending, agent: status.agent };
+  data = { copy, operator: fresh ? operator : null, facts, pending: status.pending, agent: status.agent, acked: status.acked };
 }
 
 async function refresh() {
@@ -40,7 +40,7 @@ async function fetchCopy() {
 
 const terminal = matchMedia('(pointer: fine)').matches ? 'pc' : Math.min(innerWidth, innerHeight) < 600 ? 'phone' : 'tablet';
 const personName = (id) => data.copy?.persons?.find((one) => one.id === id)?.name ?? id;
-const mine = () => operations(data.copy, data.facts, data.operator?.id);
+const mine = () => operations(data.copy, data.facts, data.operator?.id, data.acked);
 const find = (code) => mine().find((one) => one.code.toUpperCase() === code.toUpperCase()) ?? { code, unknown: true, mine: null };
 
 // --- facts ---------------------------------------------------------------------------------------------------------
@@ -106,13 +106,15 @@ async function read(candidates, format = 'clavier') {
   if (found.type === 'person') return choose(found.id);
   if (found.type === 'operation') return withOperator(() => operationRead(found.id));
   if (ui.mode) return withOperator(() => moved(found.text, format));
-  if (found.type === 'item') {
+  if (found.type === 'item' || found.type === 'unknown') {
     ui.item = { text: found.text, format };
     return withOperator(render);
   }
-  const body = { code: found.text, format, post: data.agent, action: 'identify', person: data.operator?.id ?? null };
-  const said = found.type === 'unknown' ? `Code inconnu, gardé pour être affecté : ${found.text}` : `Lu : ${found.id}`;
-  await write('code.scanned', body, said);
+  await seen(found.text, format);
+}
+
+async function seen(text, format) {
+  await write('code.scanned', { code: text, format, post: data.agent, action: 'identify', person: data.operator?.id ?? null }, `Lu et gardé : ${text}`);
   await refresh();
 }
 
@@ -188,13 +190,16 @@ function who() {
 // An item was read outside "Prendre" and "Rendre": one tap says which.
 function ask() {
   const { text, format } = ui.item;
+  const code = itemCode(text);
+  const name = data.copy?.items?.find((one) => one.code === code)?.name ?? text;
   const go = (mode) => async () => { Object.assign(ui, { mode, item: null }); await moved(text, format); };
   return h('section', { class: 'who-list' },
-    h('h1', {}, 'Cet article : pris ou rendu ?'),
+    h('h1', {}, 'Pris ou rendu ?'),
+    h('p', {}, name),
     h('div', { class: 'choices' },
       h('button', { class: 'big primary', onclick: go('take') }, icon('take'), 'Je le prends'),
       h('button', { class: 'big', onclick: go('return') }, icon('return'), 'Je le rends')),
-    h('button', { class: 'plain', onclick: () => { ui.item = null; render(); } }, 'Annuler'));
+    h('button', { class: 'plain', onclick: () => { ui.item = null; render(); } }, 'Ni l’un ni l’autre'));
 }
 
 function post() {

@@ -5,7 +5,7 @@ const DEFAULT_REASONS = ['Pause', 'Panne machine', 'Attente matière', 'Attente 
 export const reasons = (copy) => (copy?.reasons?.length ? copy.reasons : DEFAULT_REASONS);
 
 // Operations with `mine`: null, or {state: 'running'|'paused', phase: 'setup'|'run', since} of this person.
-export function operations(copy, facts, person) {
+export function operations(copy, facts, person, acked) {
   const list = (copy?.operations ?? []).map((operation) => ({ ...operation, mine: clockingOf(operation, person), waiting: false }));
   const byCode = new Map(list.map((operation) => [operation.code, operation]));
   for (const fact of facts) {
@@ -17,7 +17,7 @@ export function operations(copy, facts, person) {
       byCode.set(body.operation, operation);
       list.push(operation);
     }
-    operation.waiting = true;
+    operation.waiting ||= fact.seq > acked;
     if (body.person !== person) continue;
     const since = Date.parse(fact.ts) + (fact.off ?? 0);
     apply(operation, body, since);
@@ -33,7 +33,7 @@ function clockingOf(operation, person) {
 function apply(operation, body, since) {
   switch (body.action) {
     case 'start':
-      operation.mine = { state: 'running', phase: body.phase ?? firstPhase(operation), since };
+      operation.mine = { state: 'running', phase: body.phase ?? 'setup', since };
       operation.status = 'running';
       break;
     case 'pause':
@@ -49,7 +49,7 @@ function apply(operation, body, since) {
       operation.mine = null;
       operation.good = (operation.good ?? 0) + body.good;
       operation.scrap = (operation.scrap ?? 0) + body.scrap;
-      if (operation.quantity && operation.good >= operation.quantity) operation.status = 'done';
+      operation.status = operation.good + operation.scrap > 0 && operation.good < operation.quantity ? 'waiting' : 'done';
       break;
     default:
       break;

@@ -1,0 +1,32 @@
+"""*Agents*: who is connected, what still waits in their outboxes, which source is in trouble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from central.core.uow import UnitOfWork
+from central.fleet import service as fleet
+from central.ui.routing import PageRoute
+from central.ui.shell import full_page
+from central.ui.templating import render, units_of
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+async def _parts(uow: UnitOfWork) -> dict[str, Any]:
+    return {"agents": await fleet.agents(uow), "troubles": await fleet.sources(uow)}
+
+
+@router.get("/agents")
+async def page(request: Request) -> Response:
+    async with units_of(request).reading() as uow:
+        return await full_page(request, uow, "agents.html", "Agents", **await _parts(uow))
+
+
+@router.get("/parts/agents")
+async def part(request: Request) -> Response:
+    async with units_of(request).reading() as uow:
+        return render(request, "parts/agents.html", **await _parts(uow))

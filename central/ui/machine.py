@@ -1,0 +1,132 @@
+"""*Machine*: the day as a band of states, the signals, the load with its why, alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from central.core.uow import UnitOfWork
+from central.machines import service as machines
+from central.machines.rules import day_span
+from central.machines.service import Tile, Timeline
+from central.ui.routing import PageRoute
+from central.ui.shell import full_page
+from central.ui.templating import render, units_of
+from central.ui.working import loads_of
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+BAND_WIDTH = 960
+"""Units of the drawing; it scales to the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of the band: x and width in drawing units, what a pointer or a reader is told."""
+
+    x: float
+    width: float
+    state: str
+    begin: datetime
+    end: datetime
+    programme: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    x: float
+    hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    segments: list[Segment]
+    ticks: list[Tick]
+    now: float
+    minutes: list[tuple[str, float]]
+    """State and minutes, longest first."""
+
+
+def band(found: Timeline, begin: datetime, end: datetime, now: datetime, zone: Any) -> Band:
+    """The timeline of [begin, end) laid out on `BAND_WIDTH`; hours are the shop's, also when the clocks change."""
+    span = (end - begin).total_seconds()
+
+    def x(at: datetime) -> float:
+        return round(max(0.0, min(1.0, (at - begin).total_seconds() / span)) * BAND_WIDTH, 1)
+
+    segments = [
+        Segment(x(i.begin), max(0.8, x(i.end or now) - x(i.begin)), i.state, i.begin, i.end or now, i.programme)
+        for i in found.intervals
+    ]
+    hours = [begin + timedelta(hours=step) for step in range(0, round(span / 3600) + 1, 2)]
+    ticks = [Tick(x(at), at.astimezone(zone).hour) for at in hours if at < end]
+    minutes = sorted(found.minutes.items(), key=lambda pair: -pair[1])
+    return Band(segments, ticks, x(now), minutes)
+
+
+async def _require(uow: UnitOfWork, code: str) -> Tile:
+    tile = await machines.tile(uow, code)
+    if tile is None:
+        raise HTTPException(404, f"Aucune machine ne porte le code {code}.")
+    return tile
+
+
+async def _parts(uow: UnitOfWork, code: str) -> dict[str, Any]:
+    zone = uow.settings.zone
+    tile = await _require(uow, code)
+    today = day_span(uow.now.astimezone(zone).date(), zone)
+    found = await machines.timeline(uow, code, today.begin, today.end)
+    return {"tile": tile, "band": band(found, today.begin, today.end, uow.now, zone), "width": BAND_WIDTH}
+
+
+async def _load(uow: UnitOfWork, code: str) -> dict[str, Any]:
+    return {"code": code, "load": (await loads_of(uow, [code]))[code]}
+
+
+@router.get("/machines/{code}")
+async def page(request: Request, code: str) -> Response:
+    async with units_of(request).reading() as uow:
+        return await full_page(
+            request, uow, "machine.html", "Atelier", **await _parts(uow, code), **await _load(uow, code)
+        )
+
+
+@router.get("/parts/machine")
+async def part(request: Request, code: Annotated[str, Query(max_length=120)]) -> Response:
+    async with units_of(request).reading() as uow:
+        return render(request, "parts/machine.html", **await _parts(uow, code))
+
+
+@router.get("/parts/charge")
+async def load_part(request: Request, code: Annotated[str, Query(max_length=120)]) -> Response:
+    async with units_of(request).reading() as uow:
+        await _require(uow, code)
+        return render(request, "parts/machine_load.html", **await _load(uow, code))
+
+
+@router.get("/api/machines/{code}/series")
+async def series(
+    request: Request,
+    code: str,
+    signal: Annotated[str, Query(max_length=120)],
+    minutes: Annotated[int, Query(ge=1, le=60 * 24 * 31)] = 60,
+) -> Response:
+    """The last `minutes` of one signal for the chart: seconds since 1970, means, lows and highs."""
+    async with units_of(request).reading() as uow:
+        await _require(uow, code)
+        found = await machines.samples(uow, code, signal, uow.now - timedelta(minutes=minutes), uow.now, 600)
+    points = found.points
+    return JSONResponse(
+        {
+            "signal": found.signal,
+            "unit": found.unit,
+            "at": [p.at.timestamp() for p in points],
+            "mean": [round(p.mean, 3) for p in points],
+            "low": [round(p.low, 3) for p in points],
+            "high": [round(p.high, 3) for p in points],
+        }
+    )

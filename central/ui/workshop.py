@@ -1,0 +1,88 @@
+"""*Atelier*: machines with state, age and load; alerts to acknowledge; running clockings; last movements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import Response
+
+from central.alerts import service as alerts
+from central.core.uow import UnitOfWork
+from central.machines import service as machines
+from central.stock import service as stock
+from central.ui.routing import PageRoute
+from central.ui.shell import USER, full_page, waiting
+from central.ui.stock import names_in
+from central.ui.templating import render, units_of
+from central.ui.working import loads_of, running_now
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+LAST = 8
+"""Movements on the front page."""
+
+
+async def _tiles(uow: UnitOfWork) -> dict[str, Any]:
+    tiles = await machines.tiles(uow)
+    return {"tiles": tiles, "loads": await loads_of(uow, [tile.code for tile in tiles])}
+
+
+async def _alerts(uow: UnitOfWork) -> dict[str, Any]:
+    return {"alerts": await alerts.open_alerts(uow, limit=20)}
+
+
+async def _running(uow: UnitOfWork) -> dict[str, Any]:
+    return {"running": await running_now(uow)}
+
+
+async def _movements(uow: UnitOfWork) -> dict[str, Any]:
+    found = await stock.movements(uow, None, LAST)
+    return {"movements": found, "names": await names_in(uow, found)}
+
+
+@router.get("/")
+async def page(request: Request) -> Response:
+    async with units_of(request).reading() as uow:
+        parts = await _tiles(uow) | await _alerts(uow) | await _running(uow) | await _movements(uow)
+        return await full_page(request, uow, "atelier.html", "Atelier", **parts)
+
+
+@router.get("/parts/machines")
+async def tiles_part(request: Request) -> Response:
+    async with units_of(request).reading() as uow:
+        return render(request, "parts/tiles.html", **await _tiles(uow))
+
+
+@router.get("/parts/alertes")
+async def alerts_part(request: Request) -> Response:
+    async with units_of(request).reading() as uow:
+        return render(request, "parts/alerts.html", **await _alerts(uow))
+
+
+@router.get("/parts/pointages")
+async def running_part(request: Request) -> Response:
+    async with units_of(request).reading() as uow:
+        return render(request, "parts/running.html", **await _running(uow))
+
+
+@router.get("/parts/derniers-mouvements")
+async def movements_part(request: Request) -> Response:
+    async with units_of(request).reading() as uow:
+        return render(request, "parts/last_movements.html", **await _movements(uow))
+
+
+@router.get("/parts/onglets")
+async def tabs_part(request: Request, page: str = "") -> Response:
+    async with units_of(request).reading() as uow:
+        return render(request, "tabs.html", tab_name=page, waiting=await waiting(uow))
+
+
+@router.post("/alertes/{alert}/vue")
+async def acknowledge(request: Request, alert: int) -> Response:
+    async with units_of(request).begin() as uow:
+        try:
+            await alerts.acknowledge(uow, alert, USER)
+        except LookupError as error:
+            raise HTTPException(404, str(error)) from error
+        return render(request, "parts/alerts.html", **await _alerts(uow))
