@@ -77,6 +77,7 @@ class Uplink:
         version: str,
         parts: Callable[[], list[PartState]] = list,
         restart: Callable[[Restart], Awaitable[None]] | None = None,
+        on_present: Callable[[], None] = lambda: None,
         settings: Settings = Settings(),  # noqa: B008 - an immutable tuple
     ) -> None:
         self._outbox = outbox
@@ -86,6 +87,7 @@ class Uplink:
         self._version = version
         self._parts = parts
         self._restart = restart
+        self._on_present = on_present
         self._lanes = {stream: _Lane(stream) for stream in STREAMS}
         self._present = False
         self._epoch = ""
@@ -168,6 +170,7 @@ class Uplink:
         if not self._present or presence.epoch != self._epoch:
             self._present, self._epoch = True, presence.epoch
             self._begin_session()
+            self._on_present()
 
     def _begin_session(self) -> None:
         """Nothing of before is in flight any more; the centre says where it is."""

@@ -340,27 +340,26 @@ async def test_state_says_what_the_agent_knows_and_the_will_says_that_it_is_gone
     broker = address(mosquitto)
     parts = [PartState(name="rack-a", kind="rack", status="running")]
     centre = HonestCentre(broker, SITE, clock_error=timedelta(hours=2))
-    async with centre:
-        async with agent(tmp_path / "o.db", broker, parts=lambda: parts) as (outbox, uplink):
-            await outbox.put(scans(1))
-            await until(lambda: AGENT in centre.states and centre.states[AGENT].off is not None)
-            state = centre.states[AGENT]
-            assert state.online
-            assert state.boot == outbox.boot
-            assert state.version == "1.2.3"
-            assert state.parts == parts
-            assert state.off == pytest.approx(7_200_000, abs=5_000)
-            await outbox.put(scans(2))
-            await until(lambda: len(centre.rows(AGENT)) == 2)
-            assert all(row.off == pytest.approx(7_200_000, abs=5_000) for row in centre.rows(AGENT) if row.seq == 2)
-            # the connection dies without a word
-            uplink._link._client._connection._transport.abort()
-            await until(lambda: not centre.states[AGENT].online)
-            assert not centre.states[AGENT].online
-            await until(lambda: centre.states[AGENT].online)
-            assert centre.states[AGENT].online
-            await uplink.say_offline()
-            await until(lambda: not centre.states[AGENT].online)
+    async with centre, agent(tmp_path / "o.db", broker, parts=lambda: parts) as (outbox, uplink):
+        await outbox.put(scans(1))
+        await until(lambda: AGENT in centre.states and centre.states[AGENT].off is not None)
+        state = centre.states[AGENT]
+        assert state.online
+        assert state.boot == outbox.boot
+        assert state.version == "1.2.3"
+        assert state.parts == parts
+        assert state.off == pytest.approx(7_200_000, abs=5_000)
+        await outbox.put(scans(2))
+        await until(lambda: len(centre.rows(AGENT)) == 2)
+        assert all(row.off == pytest.approx(7_200_000, abs=5_000) for row in centre.rows(AGENT) if row.seq == 2)
+        # the connection dies without a word
+        uplink._link._client._connection._transport.abort()
+        await until(lambda: not centre.states[AGENT].online)
+        assert not centre.states[AGENT].online
+        await until(lambda: centre.states[AGENT].online)
+        assert centre.states[AGENT].online
+        await uplink.say_offline()
+        await until(lambda: not centre.states[AGENT].online)
 
 
 async def test_no_answer_to_the_state_does_not_stop_the_agent(tmp_path: Path, mosquitto: Mosquitto) -> None:

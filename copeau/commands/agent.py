@@ -1,0 +1,61 @@
+"""``copeau agent``: the process on a Pi."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from edge_agents.agent import Agent
+from edge_agents.config import AgentConfig, ConfigError, load
+from edge_agents.outbox import OutboxError
+
+_FILE = click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@click.group()
+def command() -> None:
+    """The process on a Pi: its sources' facts to disk, then to the centre."""
+
+
+@command.command()
+@_FILE
+def run(config: Path) -> None:
+    """Run the agent of CONFIG.toml until SIGTERM or Ctrl-C."""
+    tree = _load(config)
+    try:
+        asyncio.run(_until_told_to_stop(Agent(tree)))
+    except OutboxError as error:
+        click.echo(f"{error}\n{error.french}", err=True)
+        sys.exit(1)
+
+
+@command.command()
+@_FILE
+def check(config: Path) -> None:
+    """Check CONFIG.toml: one line for each mistake, with its line and its fix; exits 2 when there is one."""
+    tree = _load(config)
+    names = ", ".join(tree.part_names) or "no part yet"
+    click.echo(f"{config}: good. Agent {tree.agent.name} of {tree.agent.site}: {names}.")
+
+
+def _load(path: Path) -> AgentConfig:
+    try:
+        return load(path)
+    except ConfigError as error:
+        for line in error.lines:
+            click.echo(line, err=True)
+        sys.exit(2)
+
+
+async def _until_told_to_stop(agent: Agent) -> None:
+    running = asyncio.create_task(agent.run(), name="agent")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running

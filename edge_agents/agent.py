@@ -1,0 +1,144 @@
+"""One agent: its outbox, its uplink, its parts, from one configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib import metadata
+
+import msgspec
+
+from contracts.control import Restart
+from contracts.facts import AgentAnswered, AgentStarted, SourceStatus
+from edge_agents.clock import Clock
+from edge_agents.config import AgentConfig
+from edge_agents.link import Link
+from edge_agents.outbox import ALERT_AT, Fact, Outbox, OutboxError
+from edge_agents.supervisor import Part, Supervisor
+from edge_agents.uplink import Settings, Uplink
+
+_log = logging.getLogger(__name__)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("copeau")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+VERSION = _version()
+_LEAVE_WITHIN_S = 2.0
+_LOOK_EVERY_S = 5.0
+_ANSWERED = "commands"
+_ANSWERS_KEPT = 50
+
+
+class Agent:
+    """`await Agent(config).run()` runs until it is cancelled, and then closes in order within some seconds."""
+
+    def __init__(self, config: AgentConfig, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or Clock()
+
+    async def run(self) -> None:
+        """Raises OutboxError when the outbox cannot be used."""
+        own, centre, box = self._config.agent, self._config.centre, self._config.outbox
+        async with Outbox.open(
+            box.path, site=own.site, agent=own.name, clock=self._clock, max_bytes=box.max_mb * 1024 * 1024
+        ) as outbox:
+            await self._say_started(outbox)
+            broker = centre.broker()
+            supervisor = Supervisor(make_parts(self._config), outbox)
+            uplink = Uplink(
+                outbox,
+                lambda name, subscriptions, will: Link(broker, name, subscriptions, will),
+                version=VERSION,
+                parts=lambda: supervisor.states,
+                restart=lambda command: self._obey(command, supervisor, outbox),
+                on_present=supervisor.centre_present,
+                settings=Settings(heartbeat_s=centre.heartbeat_s, resend_s=centre.resend_s),
+            )
+            supervisor.changed = uplink.state_changed
+            supervisor.start()
+            sending = asyncio.create_task(uplink.run(), name="uplink")
+            watching = asyncio.create_task(_watch_room(outbox), name="room")
+            try:
+                await asyncio.gather(sending, watching)
+            finally:
+                await supervisor.stop()
+                await asyncio.wait([asyncio.create_task(uplink.say_offline())], timeout=_LEAVE_WITHIN_S)
+                for task in (sending, watching):
+                    task.cancel()
+                await asyncio.wait([sending, watching], timeout=_LEAVE_WITHIN_S)
+
+    async def _say_started(self, outbox: Outbox) -> None:
+        facts = [Fact(AgentStarted(version=VERSION, clean=outbox.was_clean, config=self._config.agent.name))]
+        if outbox.set_aside is not None:
+            message = (
+                f"Le fichier des faits était abîmé : il est gardé sous {outbox.set_aside.name}, un nouveau est ouvert. "
+                "Les faits non transmis y sont peut-être encore : le garder et vérifier la carte SD."
+            )
+            facts.append(Fact(SourceStatus(source="outbox", status="error", code="outbox_damaged", message=message)))
+        try:
+            await outbox.put(facts)
+        except OutboxError as error:
+            _log.error("start not written: %s", error)
+
+    async def _obey(self, command: Restart, supervisor: Supervisor, outbox: Outbox) -> None:
+        """Restart a part, once for each command id, unless it came too late; answer with a fact."""
+        saved = await outbox.cursor(_ANSWERED)
+        answered: list[str] = [] if saved is None else msgspec.json.decode(saved, type=list[str])
+        if command.id in answered:
+            return
+        if self._clock.centre_now() > command.expires:
+            done, detail = False, "Commande reçue trop tard : rien n'a été fait."
+        elif await supervisor.restart(command.part):
+            done, detail = True, ""
+        else:
+            done, detail = False, f"Cet agent n'a pas de partie « {command.part} »."
+        answer = AgentAnswered(command="restart", id=command.id, done=done, detail=detail)
+        try:
+            await outbox.put([Fact(answer)], {_ANSWERED: [*answered[-_ANSWERS_KEPT:], command.id]})
+        except OutboxError as error:
+            _log.error("answer to command %s not written: %s", command.id, error)
+
+
+async def _watch_room(outbox: Outbox) -> None:
+    """Say once when the outbox fills, and when it has room again."""
+    alerted = False
+    while True:
+        full = outbox.used >= ALERT_AT
+        if full != alerted:
+            message = (
+                f"Mémoire de l'agent remplie à {outbox.used:.0%} : rétablir la liaison avec le centre."
+                if full
+                else "La mémoire de l'agent a de nouveau de la place."
+            )
+            status = SourceStatus(
+                source="outbox", status="full" if full else "ok", code="outbox_80" if full else "ok", message=message
+            )
+            try:
+                await outbox.put([Fact(status)])
+                alerted = full
+            except OutboxError as error:
+                _log.error("%s", error)
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def make_parts(config: AgentConfig) -> list[Part]:
+    """The parts of a configuration; only the libraries that they need are loaded."""
+    parts: list[Part] = []
+    if config.rack:
+        from edge_agents.parts.rack import RackPart
+
+        parts += [RackPart(section) for section in config.rack]
+    if config.scanner:
+        from edge_agents.parts.scanner import ScannerPart
+
+        parts += [ScannerPart(section) for section in config.scanner]
+    if config.machine:
+        from edge_agents.parts.machine import MachinePart
+
+        parts += [MachinePart(source) for source in config.machine]
+    return parts

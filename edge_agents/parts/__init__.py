@@ -1,0 +1,1 @@
+"""The sources of facts that an agent can have: racks, scanners, machines."""

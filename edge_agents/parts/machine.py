@@ -1,0 +1,174 @@
+"""A machine: what `cnc_bridge` follows becomes facts, in one transaction with the tracker's state behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from cnc_bridge import tracking
+from cnc_bridge.config import MachineSource
+from cnc_bridge.follow import Following, Step, follow
+from contracts import facts
+from edge_agents.outbox import Fact, OutboxFullError
+from edge_agents.supervisor import Desk, Trouble
+
+_log = logging.getLogger(__name__)
+
+_RESTATE_AFTER_S = 2.0
+"""Time for a controller that just connected to say how it is."""
+
+
+class MachinePart:
+    """Follows one controller; the driver reconnects by itself and says so."""
+
+    kind = "machine"
+
+    def __init__(self, source: MachineSource) -> None:
+        self.name = source.machine.id
+        self.about: Mapping[str, str] = {"machine": self.name}
+        self._source = source
+        self._state = tracking.TrackerState()
+        self._connected = asyncio.Event()
+
+    async def run(self, desk: Desk) -> None:
+        saved = await desk.cursor()
+        if saved is not None:
+            self._state = msgspec.json.decode(saved, type=tracking.TrackerState)
+        desk.says("waiting", "Connexion à la machine en cours.")
+        async with follow(self._source, self._state if saved is not None else None) as following:
+            restating = asyncio.create_task(self._restate_forever(desk), name=f"{self.name} state")
+            try:
+                async for step in following.steps():
+                    await self._record(step, desk)
+            finally:
+                restating.cancel()
+                await asyncio.wait([restating])
+                await self._close(following, desk)
+        raise RuntimeError(f"the driver of {self.name} ended")
+
+    async def _record(self, step: Step, desk: Desk) -> None:
+        self._state = step.state
+        new = [fact for event in step.events if (fact := self._fact(event, desk)) is not None]
+        samples = [fact for fact in new if isinstance(fact.body, facts.MachineSamples)]
+        others = [fact for fact in new if not isinstance(fact.body, facts.MachineSamples)]
+        try:
+            await desk.put(new, step.state)
+        except OutboxFullError:
+            if not samples:
+                raise
+            _log.warning("%s: %s blocks of samples given up, the outbox is full", self.name, len(samples))
+            await desk.put(others, step.state)
+        for event in step.events:
+            if isinstance(event, tracking.SourceTrouble):
+                self._show(event, desk)
+
+    def _show(self, event: tracking.SourceTrouble, desk: Desk) -> None:
+        if event.status == "ok":
+            desk.says("running")
+            self._connected.set()
+        elif event.status == "lost" or desk.state.status != "running":
+            desk.says("waiting", event.message_fr)
+
+    async def _restate_forever(self, desk: Desk) -> None:
+        """State again how the machine is, whenever the controller or the centre came back."""
+        while True:
+            waits = [asyncio.create_task(event.wait()) for event in (self._connected, desk.present)]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            await asyncio.sleep(_RESTATE_AFTER_S)
+            self._connected.clear()
+            desk.present.clear()
+            with contextlib.suppress(OutboxFullError):
+                await desk.put([Fact(self._state_fact(self._state, repeated=True))])
+
+    async def _close(self, following: Following, desk: Desk) -> None:
+        """Samples that were still gathering."""
+        step = following.rest()
+        if step.events:
+            with contextlib.suppress(OutboxFullError):
+                await desk.put([fact for event in step.events if (fact := self._fact(event, desk))], step.state)
+
+    def _state_fact(self, state: tracking.TrackerState, *, repeated: bool) -> facts.MachineStateChanged:
+        return facts.MachineStateChanged(
+            machine=self.name,
+            state=state.state,
+            execution=state.execution or None,
+            programme=state.programme or None,
+            tool=state.tool or None,
+            repeated=repeated,
+        )
+
+    def _fact(self, event: tracking.Event, desk: Desk) -> Fact | None:
+        body = self._body(event)
+        if body is None:
+            return None
+        return Fact(body, desk.clock.at(_time_of(event)))
+
+    def _body(self, event: tracking.Event) -> msgspec.Struct | None:
+        name = self.name
+        match event:
+            case tracking.StateChanged() | tracking.ContextChanged():
+                return facts.MachineStateChanged(
+                    machine=name,
+                    state=event.state,
+                    execution=_short(event.execution),
+                    programme=_short(event.programme),
+                    tool=_short(event.tool),
+                    detail=event.detail[:2000] if isinstance(event, tracking.StateChanged) else "",
+                )
+            case tracking.PartsCounted():
+                return facts.PartsCounted(
+                    machine=name,
+                    first=event.first,
+                    last=event.last,
+                    delta=event.delta,
+                    programme=_short(event.programme),
+                    reset=event.reset,
+                    during_absence=event.during_absence,
+                )
+            case tracking.CycleEnded():
+                return facts.CycleEnded(
+                    machine=name, programme=_short(event.programme), began=event.began, completed=event.completed
+                )
+            case tracking.AlarmRaised() | tracking.AlarmCleared():
+                return facts.MachineAlarm(
+                    machine=name,
+                    code=_short(event.code) or "?",
+                    text=event.text[:2000],
+                    severity="warning" if event.severity == "warning" else "fault",
+                    active=isinstance(event, tracking.AlarmRaised),
+                )
+            case tracking.SamplesReady():
+                return facts.MachineSamples(
+                    machine=name, signal=event.signal, unit=event.unit, t0=event.t0, dt=event.dt, v=event.values
+                )
+            case tracking.SourceTrouble():
+                status: Trouble = "ok" if event.status == "ok" else "lost" if event.status == "lost" else "error"
+                return facts.SourceStatus(
+                    source=name, status=status, code=_short(event.code) or "?", message=event.message_fr[:2000],
+                    machine=name,
+                )  # fmt: skip
+            case tracking.TroubleOver():
+                message = f"Résolu : {event.about}" if event.about else "Résolu."
+                return facts.SourceStatus(
+                    source=name, status="ok", code=_short(event.code) or "?", message=message[:2000], machine=name
+                )
+
+
+def _time_of(event: tracking.Event) -> datetime:
+    if isinstance(event, tracking.SamplesReady):
+        return event.t0
+    return event.ended if isinstance(event, tracking.CycleEnded) else event.at
+
+
+def _short(text: str | None) -> str | None:
+    """Text of a controller as a fact may hold it."""
+    return (text or "")[:120] or None
