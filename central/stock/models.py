@@ -45,8 +45,9 @@ class Observation(Base):
     confidence: Mapped[float] = mapped_column(default=1.0)
     review: Mapped[bool] = mapped_column(default=False)
     session: Mapped[str | None] = mapped_column(String(120))
-    count_before: Mapped[int | None]
-    count_after: Mapped[int | None]
+    count_before: Mapped[int | None] = mapped_column(Milli)
+    """What the camera counted in the place, in thousandths like `qty`."""
+    count_after: Mapped[int | None] = mapped_column(Milli)
     during_absence: Mapped[bool] = mapped_column(default=False)
     uncertain: Mapped[bool] = mapped_column(default=False)
     model: Mapped[str | None] = mapped_column(String(120))
@@ -119,7 +120,7 @@ class Proposal(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     key: Mapped[str] = mapped_column(String(80), unique=True)
     kind: Mapped[str] = mapped_column(String(8))
-    """``doubt``, ``pairing`` or ``ecart``."""
+    """``doubt``, ``pairing``, ``ecart`` or ``unplaced``."""
     state: Mapped[str] = mapped_column(String(10))
     """``open``, ``confirmed``, ``corrected``, ``refused``, or ``settled`` (later facts answered it)."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
@@ -146,6 +147,8 @@ class Level(Base):
     place_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     qty: Mapped[int] = mapped_column(Milli, default=0)
     pending: Mapped[int] = mapped_column(Milli, default=0)
+    since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """The first time of anything known about this item at this place."""
 
 
 APPEND_ONLY_SQLITE = tuple(

@@ -48,7 +48,7 @@ async def _levels(uow: UnitOfWork, statement: Select[Item]) -> list[ItemLevel]:
         .order_by(Place.code)
     )
     for item_id, place, qty, pending in rows:
-        if place is not None or qty or pending:
+        if qty or pending or place:
             by_item[item_id].append(PlaceLevel(place, qty, pending))
     waiting = await uow.session.execute(
         select(Proposal.item_id, func.count()).where(Proposal.state == "open").group_by(Proposal.item_id)

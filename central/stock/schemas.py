@@ -91,7 +91,9 @@ class MovementView:
 class ProposalView:
     id: int
     kind: str
-    """``doubt`` (was it taken?), ``pairing`` (one event or two?), ``ecart`` (a count differs from the ledger)."""
+    """``doubt`` (was it taken?), ``pairing`` (one event or two?), ``ecart`` (a count differs from the
+    ledger), ``unplaced`` (from where?).
+    """
     state: str
     item: str
     label: str

@@ -30,6 +30,8 @@ def question(kind: str, qty: int, unit: str, sources: Sequence[SourceView]) -> s
     names = " et ".join(_SOURCES.get(s.source, s.source) for s in sources)
     if kind == "doubt":
         return f"La caméra croit avoir vu {amount} : exact ?"
+    if kind == "unplaced":
+        return f"{names[:1].upper()}{names[1:]} de {amount} sans emplacement connu. Accepter ?"
     if kind == "pairing":
         return f"{names[:1].upper()}{names[1:]} : même {'prise' if qty < 0 else 'remise'} ({amount}) ?"
     return f"Comptage ({names}) : écart de {amount} avec le stock enregistré. Accepter ?"

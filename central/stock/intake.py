@@ -1,0 +1,161 @@
+"""From what was said, by a fact or on a page, to observations of items and places that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from central.core.facts import Fact
+from central.core.uow import UnitOfWork
+from central.items.models import Item, Place
+from central.items.service import Found, add_place, keep_unknown, resolve_many
+from central.stock.ledger import Saying, record
+from central.stock.models import NO_PLACE
+from contracts.facts import CodeScanned, StockCounted, StockObserved
+
+_PIECE = 1000
+
+
+async def apply_observed(uow: UnitOfWork, facts: Sequence[Fact[StockObserved]]) -> None:
+    """Book what sources saw. What names an unknown item is kept whole until the code is assigned."""
+    named = {fact.id: _name(fact.body) for fact in facts}
+    found = await resolve_many(uow, named.values())
+    places = await _places(uow, (fact.body.place for fact in facts))
+    sayings: list[Saying] = []
+    unknown: list[tuple[str, Fact[Any]]] = []
+    for fact in facts:
+        item = _item(found, named[fact.id])
+        if item is None:
+            unknown.append((named[fact.id], fact))
+            continue
+        body = fact.body
+        counts = _thousandths(body)
+        row = saying_row(uow, f"fact:{fact.id}", item, body.source, body.qty, fact.at, agent=fact.agent) | {
+            "place_id": places.get(body.place or "", NO_PLACE),
+            "operation": body.operation,
+            "person": body.person,
+            "post": fact.agent,
+            "confidence": body.confidence,
+            "review": body.mode == "review",
+            "session": body.session,
+            "count_before": counts[0],
+            "count_after": counts[1],
+            "during_absence": body.during_absence,
+            "uncertain": fact.uncertain,
+            "model": body.model,
+        }
+        sayings.append(Saying(row, body.before, body.after, body.comment))
+    await keep_unknown(uow, unknown)
+    await record(uow, sayings)
+
+
+async def apply_counted(uow: UnitOfWork, facts: Sequence[Fact[StockCounted]]) -> None:
+    """Counts of a person, a camera or a scale."""
+    found = await resolve_many(uow, (fact.body.item for fact in facts))
+    places = await _places(uow, (fact.body.place for fact in facts))
+    sayings: list[Saying] = []
+    unknown: list[tuple[str, Fact[Any]]] = []
+    for fact in facts:
+        body = fact.body
+        item = _item(found, body.item)
+        if item is None:
+            unknown.append((body.item, fact))
+            continue
+        row = saying_row(uow, f"fact:{fact.id}", item, body.source, body.qty, fact.at, agent=fact.agent) | {
+            "nature": "count",
+            "place_id": places[body.place],
+            "person": body.person,
+            "post": fact.agent,
+            "confidence": body.confidence,
+            "uncertain": fact.uncertain,
+        }
+        sayings.append(Saying(row, comment=body.comment))
+    await keep_unknown(uow, unknown)
+    await record(uow, sayings)
+
+
+async def apply_scanned(uow: UnitOfWork, facts: Sequence[Fact[CodeScanned]]) -> None:
+    """Scans that take or return an item. Codes of operations, badges and machines are other features' business."""
+    facts = [fact for fact in facts if fact.body.action != "toggle"]
+    found = await resolve_many(uow, (fact.body.code for fact in facts))
+    places = await _places(uow, (fact.body.place for fact in facts))
+    sayings: list[Saying] = []
+    for fact in facts:
+        body = fact.body
+        item = _item(found, body.code)
+        if item is None or body.action not in {"take", "return"}:
+            continue
+        qty = -body.qty if body.action == "take" else body.qty
+        row = saying_row(uow, f"fact:{fact.id}", item, "scan", qty, fact.at, agent=fact.agent) | {
+            "place_id": places.get(body.place or "", NO_PLACE),
+            "operation": body.operation,
+            "person": body.person,
+            "post": body.post,
+            "uncertain": fact.uncertain,
+        }
+        sayings.append(Saying(row))
+    await keep_unknown(uow, [(fact.body.code, fact) for fact in facts if fact.body.code not in found])
+    await record(uow, sayings)
+
+
+def saying_row(
+    uow: UnitOfWork, key: str, item: Item, source: str, qty: int, at: datetime, *, agent: str = ""
+) -> dict[str, Any]:
+    """An observation's columns with what is usual; `agent` tells apart the cameras and the scales."""
+    return {
+        "key": key,
+        "item_id": item.id,
+        "place_id": NO_PLACE,
+        "nature": "move",
+        "source": source,
+        "channel": f"{source}:{agent}" if source in {"camera", "scale"} else source,
+        "at": at,
+        "recorded_at": uow.now,
+        "qty": qty,
+        "operation": None,
+        "person": None,
+        "post": None,
+        "confidence": 1.0,
+        "review": False,
+        "session": None,
+        "count_before": None,
+        "count_after": None,
+        "during_absence": False,
+        "uncertain": False,
+        "model": None,
+    }
+
+
+def _name(body: StockObserved) -> str:
+    name = body.item or body.code
+    if not name:
+        raise ValueError("stock.observed names neither an item nor a code")
+    return name
+
+
+def _item(found: dict[str, Found], name: str) -> Item | None:
+    return found[name].item if name in found else None
+
+
+def _thousandths(body: StockObserved) -> tuple[int | None, int | None]:
+    """Counts come as pieces, or in thousandths as the quantity does: the quantity tells which."""
+    before, after = body.count_before, body.count_after
+    if before is not None and after is not None and after - before == body.qty:
+        return before, after
+    return (None if before is None else before * _PIECE), (None if after is None else after * _PIECE)
+
+
+async def _places(uow: UnitOfWork, codes: Iterable[str | None]) -> dict[str, int]:
+    """Ids of places by what sources say. A place that nobody declared yet is added: its stock must not get lost."""
+    wanted = {code for code in codes if code}
+    if not wanted:
+        return {}
+    rows = await uow.session.execute(select(Place.code, Place.id).where(Place.code.in_({c.strip() for c in wanted})))
+    known = {code: id_ for code, id_ in rows}  # noqa: C416 -- dict() of rows has no type
+    for code in sorted(wanted):
+        if code.strip() not in known:
+            known[code.strip()] = (await add_place(uow, code.strip() or "?")).id
+    return {code: known[code.strip()] for code in wanted}

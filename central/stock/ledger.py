@@ -1,0 +1,441 @@
+"""Brings new observations and decisions into the books: loads what they can touch, matches it anew, appends rows.
+
+What one observation can touch is its *chain*: the item's observations that follow each other within the matching
+window, with the chains of the operations that a validation nets. Chains are found by time, so the work does not
+grow with the ledger. A change before a later count is explained by that count: its chain is done next.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row as SqlRow
+from sqlalchemy import delete, func, insert, or_, select, update
+
+from central.core.database import insert_ignore
+from central.core.uow import UnitOfWork
+from central.items.models import Item
+from central.stock.models import Comment, Evidence, Level, Link, Movement, Observation, Proposal
+from central.stock.rules import Account, Booking, Decision, Obs, Outcome, Question, book, match
+
+_STEP = 3
+"""Chains are looked for this many windows at a time."""
+_COLUMNS = (
+    Observation.id, Observation.at, Observation.qty, Observation.channel, Observation.source, Observation.nature,
+    Observation.place_id, Observation.operation, Observation.person, Observation.post, Observation.review,
+    Observation.count_before, Observation.count_after, Observation.uncertain,
+)  # fmt: skip
+_DECIDED = frozenset({"confirmed", "corrected", "refused"})
+_INSERT_ROWS = 500
+
+
+@dataclass(slots=True)
+class Saying:
+    """An observation to be recorded, with what hangs on it."""
+
+    row: dict[str, Any]
+    before: bytes | None = None
+    after: bytes | None = None
+    comment: str = ""
+
+
+@dataclass(slots=True)
+class _Touched:
+    """What of one item has to be matched anew."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass(slots=True)
+class _Chain:
+    first: datetime
+    last: datetime
+    observations: list[Obs]
+    proposals: dict[str, Proposal] = field(default_factory=dict)
+
+
+async def record(uow: UnitOfWork, sayings: Sequence[Saying]) -> list[int]:
+    """Keep new observations and book what follows; those already known (by key) change nothing. The new ones' ids."""
+    new: list[tuple[Saying, int]] = []
+    by_key = {s.row["key"]: s for s in sayings}
+    rows = [s.row for s in by_key.values()]
+    for start in range(0, len(rows), _INSERT_ROWS):
+        statement = insert_ignore(uow.session, Observation.__table__, rows[start : start + _INSERT_ROWS])  # type: ignore[arg-type]  # __table__ is typed FromClause
+        found = await uow.session.execute(statement.returning(Observation.id, Observation.key))
+        new += [(by_key[key], id_) for id_, key in found]
+    if not new:
+        return []
+    await _keep_beside(uow, new)
+    touched: defaultdict[int, list[datetime]] = defaultdict(list)
+    for saying, _ in new:
+        touched[saying.row["item_id"]].append(saying.row["at"])
+    await rematch(uow, touched)
+    return [id_ for _, id_ in new]
+
+
+async def _keep_beside(uow: UnitOfWork, new: Iterable[tuple[Saying, int]]) -> None:
+    pictures = [{"observation_id": i, "before": s.before, "after": s.after} for s, i in new if s.before or s.after]
+    comments = [{"observation_id": i, "text": s.comment} for s, i in new if s.comment]
+    if pictures:
+        await uow.session.execute(insert(Evidence), pictures)
+    if comments:
+        await uow.session.execute(insert(Comment), comments)
+
+
+async def rematch(uow: UnitOfWork, touched: Mapping[int, Sequence[datetime]]) -> None:
+    """Match anew around these times of each item, and tell the pages."""
+    homes = await uow.session.execute(select(Item.id, Item.code, Item.place_id).where(Item.id.in_(touched)))
+    told: list[str] = []
+    for item, code, home in sorted(homes.tuples(), key=lambda row: row[0]):
+        told.append(code)
+        books = _Books(uow, item, home or 0)
+        todo = _spans(touched[item], books.window)
+        while todo:
+            todo += await books.redo(todo.pop(0))
+        if books.last is not None:
+            uow.tell("movement", item=code, qty=books.last.qty, at=books.last.at.isoformat(), kind=books.last.kind)
+    uow.tell("stock", items=told[:50])
+
+
+def _spans(times: Sequence[datetime], window: timedelta) -> list[_Touched]:
+    spans: list[_Touched] = []
+    for at in sorted(times):
+        if spans and at - spans[-1].last <= window:
+            spans[-1].last = at
+        else:
+            spans.append(_Touched(at, at))
+    return spans
+
+
+class _Books:
+    """The books of one item."""
+
+    def __init__(self, uow: UnitOfWork, item: int, home: int) -> None:
+        self._uow = uow
+        self._session = uow.session
+        self._item = item
+        self._home = home
+        self.window = timedelta(seconds=uow.settings.match_window_s)
+        self.last: Any = None
+
+    async def redo(self, span: _Touched) -> list[_Touched]:
+        """Match the chain around `span` anew and book it; what later counts have to be looked at again."""
+        chain = await self._chain(span)
+        if not chain.observations:
+            return []
+        levels = {level.place_id: level for level in await self._levels()}
+        base, begun = await self._before(chain, levels)
+        outcome = match(
+            chain.observations,
+            _decisions(chain.proposals.values()),
+            window=self.window,
+            same_scan=timedelta(seconds=self._uow.settings.same_scan_s),
+            home=self._home,
+            base=base,
+            begun=begun,
+        )
+        accounts, links = await self._accounts(chain)
+        booking = book(outcome.events, outcome.adjustments, accounts, self.window)
+        await self._append(booking)
+        await self._link(booking.links, links)
+        pending = await self._ask(outcome.questions, chain)
+        return await self._project(booking, pending, chain, levels)
+
+    # Loading
+
+    async def _chain(self, span: _Touched) -> _Chain:
+        first, last = span.first, span.last
+        while True:
+            rows = await self._connected(first, last)
+            if not rows:
+                return _Chain(first, last, [])
+            operations = {row.operation for row in rows if row.operation}
+            wider = await self._validated(operations) if operations else None
+            first, last = rows[0].at, rows[-1].at
+            if wider is None or (wider[0] >= first and wider[1] <= last):
+                break
+            first, last = min(first, wider[0]), max(last, wider[1])
+        proposals = await self._session.scalars(
+            select(Proposal).where(Proposal.item_id == self._item, Proposal.at.between(first, last))
+        )
+        return _Chain(first, last, [_obs(row) for row in rows], {p.key: p for p in proposals})
+
+    async def _connected(self, first: datetime, last: datetime) -> list[SqlRow[Any]]:
+        """Observations from `first` to `last` and all that hang on them by gaps of at most the window."""
+        step = self.window * _STEP
+        low, high = first - step, last + step
+        rows = await self._between(low, high)
+        while True:
+            start = next((i for i in _gaps(rows, self.window) if rows[i].at <= first), 0)
+            at_start = start > 0 or not rows or rows[0].at - low > self.window
+            if at_start:
+                break
+            earlier = await self._between(low - step, low, open_end=True)
+            low -= step
+            step *= 2
+            rows = earlier + rows
+            if not earlier:
+                break
+        step = self.window * _STEP
+        while rows:
+            end = next((i for i in reversed(_gaps(rows, self.window)) if rows[i].at > last), len(rows))
+            if end < len(rows) or high - rows[-1].at > self.window:
+                break
+            later = await self._between(high, high + step, open_start=True)
+            high += step
+            step *= 2
+            rows = rows + later
+            if not later:
+                break
+        start = next((i for i in _gaps(rows, self.window) if rows[i].at <= first), 0)
+        end = next((i for i in reversed(_gaps(rows, self.window)) if rows[i].at > last), len(rows))
+        return rows[start:end]
+
+    async def _between(
+        self, low: datetime, high: datetime, *, open_end: bool = False, open_start: bool = False
+    ) -> list[SqlRow[Any]]:
+        at = Observation.at
+        statement = select(*_COLUMNS).where(
+            Observation.item_id == self._item,
+            at > low if open_start else at >= low,
+            at < high if open_end else at <= high,
+        )
+        return list(await self._session.execute(statement.order_by(at, Observation.id)))
+
+    async def _validated(self, operations: set[str]) -> tuple[datetime, datetime] | None:
+        """From when to when sayings of these operations reach, those operations only that have a validation."""
+        of_item = Observation.item_id == self._item
+        validated = (
+            select(Observation.operation)
+            .where(of_item, Observation.operation.in_(operations), Observation.source == "operation")
+            .scalar_subquery()
+        )
+        reach = await self._session.execute(
+            select(func.min(Observation.at), func.max(Observation.at)).where(
+                of_item, Observation.operation.in_(validated)
+            )
+        )
+        low, high = reach.tuples().one()
+        found: tuple[datetime | None, datetime | None] = (low, high)
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+    async def _levels(self) -> list[Level]:
+        return list(await self._session.scalars(select(Level).where(Level.item_id == self._item)))
+
+    async def _before(self, chain: _Chain, levels: dict[int, Level]) -> tuple[dict[int, int], frozenset[int]]:
+        """Level of each place just before the chain, and the places known then."""
+        since = await self._session.execute(
+            select(Movement.place_id, func.sum(Movement.qty))
+            .where(Movement.item_id == self._item, Movement.at >= chain.first)
+            .group_by(Movement.place_id)
+        )
+        moved = {place: int(qty) for place, qty in since}
+        base = {place: level.qty - moved.get(place, 0) for place, level in levels.items()}
+        begun = frozenset(p for p, level in levels.items() if level.since is not None and level.since < chain.first)
+        return base, begun
+
+    async def _accounts(self, chain: _Chain) -> tuple[list[Account], dict[tuple[int, str], tuple[int, int]]]:
+        """The accounts of the chain's observations, and their links: (observation, event) → (id, qty)."""
+        found = await self._session.execute(
+            select(Link.id, Link.observation_id, Link.event, Link.qty)
+            .join(Observation, Observation.id == Link.observation_id)
+            .where(Observation.item_id == self._item, Observation.at.between(chain.first, chain.last))
+        )
+        links = {(observation, event): (id_, qty) for id_, observation, event, qty in found}
+        told: defaultdict[str, set[int]] = defaultdict(set)
+        for observation, event in links:
+            told[event].add(observation)
+        if not told:
+            return [], links
+        events = (
+            select(Link.event)
+            .join(Observation, Observation.id == Link.observation_id)
+            .where(Observation.item_id == self._item, Observation.at.between(chain.first, chain.last))
+        )
+        sums = await self._session.execute(
+            select(Movement.event, Movement.place_id, func.sum(Movement.qty), func.min(Movement.at))
+            .where(Movement.event.in_(events))
+            .group_by(Movement.event, Movement.place_id)
+        )
+        return [Account(event, place, int(net), at, frozenset(told[event])) for event, place, net, at in sums], links
+
+    # Writing
+
+    async def _append(self, booking: Booking) -> None:
+        rows = [
+            {
+                "event": r.event,
+                "item_id": self._item,
+                "place_id": r.place,
+                "qty": r.qty,
+                "at": r.at,
+                "recorded_at": self._uow.now,
+                "kind": r.kind,
+                "operation": r.operation,
+                "person": r.person,
+                "uncertain": r.uncertain,
+            }
+            for r in booking.rows
+        ]
+        if rows:
+            await self._session.execute(insert(Movement), rows)
+            self.last = booking.rows[-1]
+
+    async def _link(self, wanted: dict[tuple[int, str], int], there: dict[tuple[int, str], tuple[int, int]]) -> None:
+        # A compensated account keeps its last links: they say what it was about.
+        accounts = {event for _, event in wanted}
+        stale = [
+            id_
+            for (observation, event), (id_, qty) in there.items()
+            if event in accounts and wanted.get((observation, event)) != qty
+        ]
+        if stale:
+            await self._session.execute(delete(Link).where(Link.id.in_(stale)))
+        rows = [
+            {"observation_id": observation, "event": event, "qty": qty}
+            for (observation, event), qty in wanted.items()
+            if there.get((observation, event), (0, None))[1] != qty
+        ]
+        if rows:
+            await self._session.execute(insert(Link), rows)
+
+    async def _ask(self, questions: Sequence[Question], chain: _Chain) -> dict[int, int]:
+        """Open, reopen and settle proposals; the change of what is pending, by place."""
+        pending: defaultdict[int, int] = defaultdict(int)
+        asked = {q.key for q in questions}
+        for proposal in chain.proposals.values():
+            if proposal.state != "open":
+                continue
+            if proposal.kind == "doubt":
+                pending[proposal.place_id] -= proposal.qty
+            if proposal.key not in asked:
+                proposal.state = "settled"
+        rows = []
+        for q in questions:
+            if q.kind == "doubt":
+                pending[q.place] += q.qty
+            known = chain.proposals.get(q.key)
+            if known is not None:
+                known.state, known.qty, known.place_id = "open", q.qty, q.place
+                known.decided_at = known.decided_by = known.decided_qty = None
+                continue
+            rows.append(
+                {
+                    "key": q.key,
+                    "kind": q.kind,
+                    "state": "open",
+                    "item_id": self._item,
+                    "place_id": q.place,
+                    "at": q.at,
+                    "qty": q.qty,
+                    "observation_id": q.observation,
+                    "other_id": q.other,
+                    "created_at": self._uow.now,
+                    "undone": 0,
+                }
+            )
+        if rows:
+            await self._session.execute(insert(Proposal), rows)
+        await self._session.flush()
+        return pending
+
+    async def _project(
+        self, booking: Booking, pending: dict[int, int], chain: _Chain, levels: dict[int, Level]
+    ) -> list[_Touched]:
+        """Bring the levels up to date; the next later count of each place whose level changed."""
+        change: defaultdict[int, int] = defaultdict(int)
+        since: dict[int, datetime] = {}
+        for row in booking.rows:
+            change[row.place] += row.qty
+            since[row.place] = min(row.at, since.get(row.place, row.at))
+        for o in chain.observations:
+            if o.place:
+                since[o.place] = min(o.at, since.get(o.place, o.at))
+        for place in {*change, *pending, *since}:
+            level = levels.get(place)
+            if level is None:
+                level = Level(item_id=self._item, place_id=place, qty=0, pending=0, since=None)
+                self._session.add(level)
+            level.qty += change[place]
+            level.pending += pending.get(place, 0)
+            begun = since.get(place)
+            if begun is not None and (level.since is None or begun < level.since):
+                level.since = begun
+        await self._session.flush()
+        return [at for place, qty in change.items() if qty and (at := await self._next_count(place, chain.last))]
+
+    async def _next_count(self, place: int, after: datetime) -> _Touched | None:
+        at = await self._session.scalar(
+            select(Observation.at)
+            .where(
+                Observation.item_id == self._item,
+                Observation.place_id == place,
+                Observation.at > after,
+                Observation.review.is_(False),
+                or_(
+                    Observation.nature == "count",
+                    Observation.count_before.is_not(None),
+                    Observation.count_after.is_not(None),
+                ),
+            )
+            .order_by(Observation.at)
+            .limit(1)
+        )
+        return None if at is None else _Touched(at, at)
+
+
+def _gaps(rows: Sequence[SqlRow[Any]], window: timedelta) -> list[int]:
+    """Where a chain begins, latest first."""
+    return [i for i in range(len(rows) - 1, 0, -1) if rows[i].at - rows[i - 1].at > window]
+
+
+def _obs(row: SqlRow[Any]) -> Obs:
+    return Obs(
+        row.id, row.at, row.qty, row.channel, row.source, row.nature, row.place_id, row.operation, row.person,
+        row.post, row.review, row.count_before, row.count_after, row.uncertain,
+    )  # fmt: skip
+
+
+def _decisions(proposals: Iterable[Proposal]) -> dict[str, Decision]:
+    return {p.key: Decision(p.state, p.decided_qty) for p in proposals if p.state in _DECIDED}  # type: ignore[arg-type]  # the three states are the three verdicts
+
+
+async def rebuild_levels(uow: UnitOfWork) -> None:
+    """The projection once more, from the ledger and the open doubts."""
+    await uow.session.execute(update(Level).values(qty=0, pending=0))
+    sums = await uow.session.execute(
+        select(Movement.item_id, Movement.place_id, func.sum(Movement.qty), func.min(Movement.at)).group_by(
+            Movement.item_id, Movement.place_id
+        )
+    )
+    doubts = await uow.session.execute(
+        select(Proposal.item_id, Proposal.place_id, func.sum(Proposal.qty))
+        .where(Proposal.state == "open", Proposal.kind == "doubt")
+        .group_by(Proposal.item_id, Proposal.place_id)
+    )
+    levels = {
+        (x.item_id, x.place_id): x
+        for x in await uow.session.scalars(select(Level).execution_options(populate_existing=True))
+    }
+
+    def of(item: int, place: int) -> Level:
+        if (item, place) not in levels:
+            levels[item, place] = Level(item_id=item, place_id=place, qty=0, pending=0, since=None)
+            uow.session.add(levels[item, place])
+        return levels[item, place]
+
+    for item, place, qty, since in sums:
+        level = of(item, place)
+        level.qty = int(qty)
+        level.since = min(level.since or since, since)
+    for item, place, qty in doubts:
+        of(item, place).pending = int(qty)
+    await uow.session.flush()
+
+
+__all__ = ["Outcome", "Saying", "rebuild_levels", "record", "rematch"]

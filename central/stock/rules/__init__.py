@@ -1,0 +1,26 @@
+"""What several sources' sayings mean for the stock: a pure function of one item's observations.
+
+`match` turns observations into physical events, count differences and questions (`matching`, `counting`);
+`book` turns those into rows for the append-only ledger (`booking`). No database, no clock, no framework.
+"""
+
+from central.stock.rules.booking import Account, Booking, Row, book
+from central.stock.rules.counting import Adjustment
+from central.stock.rules.matching import NEAR, Event
+from central.stock.rules.outcome import Outcome, match
+from central.stock.rules.sayings import Decision, Obs, Question
+
+__all__ = [
+    "NEAR",
+    "Account",
+    "Adjustment",
+    "Booking",
+    "Decision",
+    "Event",
+    "Obs",
+    "Outcome",
+    "Question",
+    "Row",
+    "book",
+    "match",
+]

@@ -1,0 +1,72 @@
+"""The whole of it: observations in, events, adjustments and questions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from central.stock.rules.counting import Adjustment, compare, counts_of
+from central.stock.rules.matching import Event, lots_of, questions_of
+from central.stock.rules.sayings import NOWHERE, Decision, Obs, Question, place_key, prepared
+
+_NONE: Mapping[int, int] = {}
+_UNDECIDED: Mapping[str, Decision] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    events: tuple[Event, ...]
+    adjustments: tuple[Adjustment, ...]
+    questions: tuple[Question, ...]
+
+    def levels(self, base: Mapping[int, int] = _NONE) -> dict[int, int]:
+        """Level of each place after all of it."""
+        found = dict(base)
+        changes = [(e.place, e.qty) for e in self.events] + [(a.place, a.qty) for a in self.adjustments]
+        for place, qty in changes:
+            found[place] = found.get(place, 0) + qty
+        return found
+
+
+def match(
+    observations: Iterable[Obs],
+    decisions: Mapping[str, Decision] = _UNDECIDED,
+    *,
+    window: timedelta = timedelta(hours=4),
+    same_scan: timedelta = timedelta(seconds=5),
+    home: int = NOWHERE,
+    base: Mapping[int, int] = _NONE,
+    begun: frozenset[int] = frozenset(),
+) -> Outcome:
+    """One item's observations, in any order; the answer depends on their times and contents only.
+
+    window:  two sayings so far apart in event time may still be one event.
+    home:    where a saying without place is booked.
+    base:    level of each place before the first observation; `begun`: places of which anything was known then.
+    """
+    ordered = prepared(observations, decisions, same_scan)
+    lots = lots_of((o for o in ordered if o.nature == "move"), decisions, window)
+    events = [lot.event(home) for lot in lots if not lot.doubtful]
+    events += [
+        Event(o.qty, o.place or home, o.at, (o.id,), o.operation, o.person, seen=True, uncertain=o.uncertain)
+        for o in ordered
+        if o.nature == "receipt" and o.qty
+    ]
+    events, adjustments, ecarts = compare(events, counts_of(ordered, decisions), base, begun, decisions, window)
+    events.sort(key=lambda e: (e.at, e.observations))
+    questions = [*questions_of(lots, home), *ecarts]
+    if begun or any(o.place for o in ordered):
+        questions += _unplaced(events, decisions)
+    return Outcome(tuple(events), tuple(adjustments), tuple(questions))
+
+
+def _unplaced(events: Iterable[Event], decisions: Mapping[str, Decision]) -> list[Question]:
+    """Events of an item that has places, at none of them: no count there will ever tell whether they are right."""
+    found: dict[str, Question] = {}
+    for e in events:
+        key = place_key(e.observations[0])
+        if e.place == NOWHERE and key not in decisions:
+            qty = e.qty + (found[key].qty if key in found else 0)
+            found[key] = Question(key, "unplaced", NOWHERE, e.at, qty, e.observations[0])
+    return list(found.values())
