@@ -78,6 +78,10 @@ async def clear_alert(uow: UnitOfWork, key: str, *, at: datetime | None = None) 
     return True
 
 
+async def is_open(uow: UnitOfWork, key: str) -> bool:
+    return await _open(uow, key) is not None
+
+
 async def acknowledge(uow: UnitOfWork, alert_id: int, by: str) -> None:
     """Somebody has seen it; it stays open until its cause is gone. Raises LookupError."""
     alert = await uow.session.get(Alert, alert_id)

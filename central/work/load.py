@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
@@ -113,7 +113,7 @@ async def _remaining(uow: UnitOfWork, codes: Collection[str], first: date, last:
     today = uow.now.astimezone(uow.settings.zone).date()
     if last < today:
         return {}
-    planned = Operation.planned_on.between(first, last)
+    planned: ColumnElement[bool] = Operation.planned_on.between(first, last)
     if first <= today:
         # what nobody placed, and what should be done already, weighs on the present
         planned = planned | Operation.planned_on.is_(None) | (Operation.planned_on < first)

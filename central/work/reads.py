@@ -183,21 +183,18 @@ class Summary:
 
 async def running(uow: UnitOfWork, machine: str | None = None) -> list[Running]:
     """Who is on what, the longest first."""
-    interval = ClockingInterval
-    query = (
-        select(interval, Operation)
-        .outerjoin(Operation, Operation.code == interval.operation)
-        .where(interval.end.is_(None))
-        .order_by(interval.begin)
-    )
-    if machine is not None:
-        query = query.where(Operation.machine == machine)
-    rows = (await uow.session.execute(query)).all()
-    names = await people.names(uow, {i.person for i, _ in rows})
+    query = select(ClockingInterval).where(ClockingInterval.end.is_(None)).order_by(ClockingInterval.begin)
+    rows = (await uow.session.scalars(query)).all()
+    steps = await uow.session.scalars(select(Operation).where(Operation.code.in_({i.operation for i in rows})))
+    known = {o.code: o for o in steps}
+    names = await people.names(uow, {i.person for i in rows})
     labels = await _machine_labels(uow)
     found = []
-    for i, o in rows:
+    for i in rows:
+        o = known.get(i.operation)
         where = o.machine if o is not None else None
+        if machine is not None and where != machine:
+            continue
         found.append(
             Running(
                 person=i.person,
@@ -369,15 +366,12 @@ async def post_copy(uow: UnitOfWork, since: int | None = None, *, post: str | No
 async def summary(uow: UnitOfWork) -> Summary:
     session = uow.session
     interval, p = ClockingInterval, PartsAssigned
-    phases = {
-        phase: n
-        for phase, n in await session.execute(
-            select(interval.phase, func.count()).where(interval.end.is_(None)).group_by(interval.phase)
-        )
-    }
-    statuses = {
-        s: n for s, n in await session.execute(select(Operation.status, func.count()).group_by(Operation.status))
-    }
+    open_phases = await session.execute(
+        select(interval.phase, func.count()).where(interval.end.is_(None)).group_by(interval.phase)
+    )
+    phases = dict(open_phases.tuples().all())
+    found = await session.execute(select(Operation.status, func.count()).group_by(Operation.status))
+    statuses = dict(found.tuples().all())
     today = day_span(uow.now.astimezone(uow.settings.zone).date(), uow.settings.zone)
     made = await session.scalar(select(func.sum(p.parts)).where(p.at >= today.begin, p.at < today.end))
     waiting = await session.scalar(select(func.sum(p.parts)).where(p.operation.is_(None), p.parts > 0))
@@ -401,7 +395,7 @@ async def counted(uow: UnitOfWork, codes: Iterable[str]) -> dict[str, int]:
     return {code: int(total) for code, total in rows if code is not None}
 
 
-async def _operation_views(uow: UnitOfWork, query: Select[tuple[Operation]]) -> list[OperationView]:
+async def _operation_views(uow: UnitOfWork, query: Select[Operation]) -> list[OperationView]:
     rows = (await uow.session.scalars(query)).all()
     made = await counted(uow, [o.code for o in rows])
     labels = await _machine_labels(uow)

@@ -219,7 +219,7 @@ async def _charge(uow: UnitOfWork, operation: Operation, rebuilt: _Rebuilt) -> N
     uow.session.add(DebitCharge(key=key, operation=operation.code, pieces=pieces, qty_milli=quantity, at=at))
     await uow.session.flush()
     person = rebuilt.last_end_by
-    await stock.charge_operation(uow, operation.code, operation.debit_item, quantity, at, person, key)
+    await stock.charge_operation(uow, operation.code, operation.debit_item, quantity, at, person=person, key=key)
 
 
 # Parts -----------------------------------------------------------------------------------------------------------

@@ -264,15 +264,15 @@ def pieces_to_charge(ends: Iterable[Event], count: int) -> int:
 
 
 def debit_quantity(pieces: int, length: int, unit: str) -> int:
-    """What `pieces` of `length` (thousandths of mm) take, in thousandths of the item's unit, negative.
+    """What `pieces` of `length` (thousandths of mm) use up, in thousandths of the item's unit.
 
     An item counted otherwise than by length is taken piece by piece.
     """
     if unit == "mm":
-        return -length * pieces
+        return length * pieces
     if unit == "m":
-        return -round(length * pieces / 1000)
-    return -1000 * pieces
+        return round(length * pieces / 1000)
+    return 1000 * pieces
 
 
 # Parts -----------------------------------------------------------------------------------------------------------

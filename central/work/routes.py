@@ -1,0 +1,123 @@
+"""``/api/work``: running clockings, operations, load, conflicts, the terminals' copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Query, Request
+
+from central.core.uow import Units
+from central.work import service
+from central.work.schemas import Assignment, By, LoadOut, PageClocking, ProgrammeYieldIn
+
+router = APIRouter(prefix="/api/work", tags=["work"])
+
+
+@router.get("/summary")
+async def summary(request: Request) -> service.Summary:
+    async with _units(request).reading() as uow:
+        return await service.summary(uow)
+
+
+@router.get("/running")
+async def running(request: Request, machine: str | None = None) -> list[service.Running]:
+    async with _units(request).reading() as uow:
+        return await service.running(uow, machine)
+
+
+@router.get("/orders")
+async def orders(request: Request) -> list[service.OrderView]:
+    async with _units(request).reading() as uow:
+        return await service.orders(uow)
+
+
+@router.get("/operations")
+async def operations(request: Request, machine: str | None = None) -> list[service.OperationView]:
+    async with _units(request).reading() as uow:
+        return await service.operations(uow, machine)
+
+
+@router.get("/operations/{code}")
+async def operation(request: Request, code: str) -> service.OperationDetail:
+    async with _units(request).reading() as uow:
+        found = await service.operation(uow, code)
+    if found is None:
+        raise HTTPException(404, f"Opération inconnue : {code}")
+    return found
+
+
+@router.get("/load/{machine}")
+async def load(
+    request: Request, machine: str, day: date | None = None, span: Literal["day", "week"] = "day"
+) -> LoadOut:
+    async with _units(request).reading() as uow:
+        found = await (service.machine_load if span == "day" else service.week_load)(uow, machine, day)
+    return LoadOut.of(found)
+
+
+@router.get("/conflicts")
+async def conflicts(request: Request) -> list[service.ConflictView]:
+    async with _units(request).reading() as uow:
+        return await service.conflicts(uow)
+
+
+@router.get("/parts/unassigned")
+async def unassigned_parts(request: Request) -> list[service.UnassignedParts]:
+    async with _units(request).reading() as uow:
+        return await service.unassigned_parts(uow)
+
+
+@router.get("/copy")
+async def post_copy(
+    request: Request, since: Annotated[int | None, Query(ge=0)] = None, post: str | None = None
+) -> service.PostCopy:
+    async with _units(request).reading() as uow:
+        return await service.post_copy(uow, since, post=post)
+
+
+@router.post("/clockings", status_code=204)
+async def clock(request: Request, body: PageClocking) -> None:
+    """Entered on a page. A post does not use this: it sends facts."""
+    async with _units(request).begin() as uow:
+        with _said_in_french():
+            await service.clock(uow, **body.model_dump())
+
+
+@router.post("/conflicts/{conflict_id}/settle", status_code=204)
+async def settle_conflict(request: Request, conflict_id: int, body: By) -> None:
+    async with _units(request).begin() as uow:
+        with _said_in_french():
+            await service.settle_conflict(uow, conflict_id, body.by)
+
+
+@router.post("/parts/{fact_id}/assign", status_code=204)
+async def assign_parts(request: Request, fact_id: int, body: Assignment) -> None:
+    async with _units(request).begin() as uow:
+        with _said_in_french():
+            await service.assign_parts(uow, fact_id, body.operation, body.by)
+
+
+@router.post("/yields", status_code=204)
+async def set_programme_yield(request: Request, body: ProgrammeYieldIn) -> None:
+    async with _units(request).begin() as uow:
+        with _said_in_french():
+            await service.set_programme_yield(uow, body.machine, body.programme, body.parts_per_cycle, by=body.by)
+
+
+def _units(request: Request) -> Units:
+    units: Units = request.app.state.units
+    return units
+
+
+@contextmanager
+def _said_in_french() -> Iterator[None]:
+    """The service's own sentence, as an HTTP error; the transaction is rolled back."""
+    try:
+        yield
+    except LookupError as error:
+        raise HTTPException(404, str(error)) from error
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
