@@ -13,6 +13,7 @@ from cnc_bridge.drivers.shdr.settings import Settings
 from cnc_bridge.port import Clock, Condition, Driver, DriverFaultError, Finding, Moment
 
 PROBE_S = 3.0
+UNACKNOWLEDGED_MS = 10_000
 
 
 class ControllerDriver(Driver):
@@ -24,6 +25,8 @@ class ControllerDriver(Driver):
         self._by_key: dict[str, list[str]] = {}
         for name, source in settings.signals.items():
             self._by_key.setdefault(source.key, []).append(name)
+        self._answers_ping = False
+        """Whether this adapter has ever said PONG: then its silence on a new connection means something."""
         self.garbage = 0
         """Lines, or ends of lines, that were no SHDR, since the driver was made."""
         self.observations = 0
@@ -32,7 +35,7 @@ class ControllerDriver(Driver):
     async def _session(self) -> None:
         async with self._connected() as (reader, writer):
             splitter, parser = LineSplitter(self.config.max_line), Parser(self.config.conditions, self.config.device)
-            heartbeat = _Heartbeat(self.config.heartbeat_s)
+            heartbeat = _Heartbeat(self.config.heartbeat_s, answered=self._answers_ping)
             waiting_since = asyncio.get_running_loop().time()
             greeted = False
             while True:
@@ -44,6 +47,8 @@ class ControllerDriver(Driver):
                     async with asyncio.timeout(heartbeat.interval / 2):
                         data = await reader.read(65_536)
                 except TimeoutError:
+                    if reader.exception() is not None:
+                        raise  # the network's own time-out, not ours
                     quiet = asyncio.get_running_loop().time() - waiting_since
                     if not greeted and quiet > self.config.connect_timeout_s:
                         raise self._mute(quiet) from None
@@ -96,6 +101,7 @@ class ControllerDriver(Driver):
             self._stream.put(Condition(item.key, item.level, item.code, text[:2000], item.time, received))
         elif isinstance(item, Command):
             heartbeat.hear(item.text)
+            self._answers_ping = heartbeat.answered
         elif isinstance(item, Garbage):
             self._refuse(item.why)
 
@@ -139,9 +145,12 @@ class ControllerDriver(Driver):
                 f"{where}: cannot be reached ({error.strerror or error})",
                 "Machine injoignable : vérifier le câble, le commutateur et l'adresse.",
             ) from error
+        # a PING that nobody's network acknowledges ends the connection, also when no PONG was ever heard (Linux)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
         try:
             yield reader, writer
-        except ConnectionError as error:
+        except (ConnectionError, TimeoutError) as error:
             raise DriverFaultError(
                 "closed", f"{where}: connection lost ({error.strerror or error})", "Connexion avec la machine coupée."
             ) from error
@@ -205,9 +214,9 @@ class ControllerDriver(Driver):
 class _Heartbeat:
     """When to PING, and how long to wait for a sign of life. An adapter that never says PONG is not judged by it."""
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, longest: float, *, answered: bool) -> None:
         self.interval = longest
-        self.answered = False
+        self.answered = answered
         self.sent = 0
         self._next = 0.0
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from cnc_bridge.config import parse
 from cnc_bridge.drivers.shdr.driver import ControllerDriver
+from cnc_bridge.drivers.shdr.settings import Settings
 from cnc_bridge.port import Condition, DriverEvent, Link, Problem, Reading
 
 T = "2026-03-02T08:00:00.0000000Z"
@@ -139,3 +142,20 @@ async def test_a_port_that_takes_the_call_and_says_nothing_is_explained(adapter:
     _, seen = await read(adapter, lambda seen: bool(problems(seen)), connect_timeout_s=0.5)
     assert problems(seen) == {("mute", f"127.0.0.1:{adapter.port}")}
     assert not [event for event in seen if isinstance(event, Link)], "never said to be connected"
+
+
+async def test_a_network_that_is_cut_ends_the_connection(adapter: Adapter) -> None:
+    """The system's ETIMEDOUT looks like our own time-out: it must end the connection, not spin on it."""
+
+    class CutDriver(ControllerDriver):
+        @contextlib.asynccontextmanager
+        async def _connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+            async with super()._connected() as (reader, writer):
+                reader.set_exception(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
+                yield reader, writer
+
+    source = parse({"machine": {"id": "m"}, "driver": {"kind": "shdr", "host": "127.0.0.1", "port": adapter.port}})
+    assert isinstance(source.driver, Settings)
+    async with asyncio.timeout(60), CutDriver(source.driver).open() as stream:
+        seen = await anext(stream)
+    assert problems(seen) == {("closed", f"127.0.0.1:{adapter.port}")}
