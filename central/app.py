@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import schema
 from central.alerts import service as alerts
-from central.core.database import Database
+from central.core.database import Database, DatabaseBusy
 from central.core.facts import Consumers
 from central.core.settings import Settings
 from central.core.sweeps import Sweeps
@@ -100,6 +100,7 @@ class Centre:
         self.sweeps.every(1.0, "inbox.chase", self.inbox.chase)
         self.sweeps.every(1.0, "fleet.write", self.notebook.write)
         self.sweeps.every(2.0, "fleet.silent", fleet.mark_silent)
+        self.sweeps.every(5.0, "core.lock", self._keep_lock)
         self.sweeps.every(60.0, "live.purge", self.live.purge)
         self.sweeps.every(3600.0, "inbox.purge", self.inbox.purge)
         self.sweeps.every(3600.0, "quarantine.purge", quarantine.purge)
@@ -132,9 +133,17 @@ class Centre:
 
     def _fatal(self, task: Task[None]) -> None:
         """The inbox cannot go on (another centre took the database): stop rather than look alive."""
-        if task.cancelled() or task.exception() is None:
-            return
-        log.critical("the centre stops: %s", task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._stop(error)
+
+    async def _keep_lock(self, _uow: UnitOfWork) -> None:
+        try:
+            await self.database.keep_start_lock()
+        except DatabaseBusy as error:
+            self._stop(error)
+
+    def _stop(self, error: BaseException) -> None:
+        log.critical("the centre stops: %s", error)
         os.kill(os.getpid(), signal.SIGTERM)
 
 

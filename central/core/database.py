@@ -34,6 +34,8 @@ class Database:
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
         self._writer = asyncio.Lock()
         self._lock: Any = None
+        self._locks = False
+        """Whether the start lock was asked for, and must be held again after an outage."""
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -63,6 +65,7 @@ class Database:
         Raises `DatabaseBusy` with the sentence to show.
         """
         if self.is_sqlite:
+            self._locks = True
             self._lock = _lock_file(Path(self.url.partition(":///")[2] + ".lock"))
             return
         connection = await self.engine.connect()
@@ -72,6 +75,7 @@ class Database:
             await connection.close()
             raise DatabaseBusy("another Copeau centre already runs on this PostgreSQL database; stop it first")
         self._lock = connection
+        self._locks = True
 
     async def probe(self) -> None:
         """Raise SQLAlchemy's DBAPIError while nothing can be written; take the start lock again when it was lost with
@@ -82,18 +86,28 @@ class Database:
                 version = await session.scalar(text("PRAGMA user_version"))
                 await session.execute(text(f"PRAGMA user_version = {version}"))
             return
+        if self._locks:
+            await self.keep_start_lock()
+        async with self.write() as session:
+            await session.execute(text("SELECT pg_current_xact_id()"))
+
+    async def keep_start_lock(self) -> None:
+        """Take the start lock again when it went with its connection (PostgreSQL restarted). Raises `DatabaseBusy` when
+        another centre was faster.
+        """
+        if self.is_sqlite:
+            return
         if isinstance(self._lock, AsyncConnection):
             try:
                 await self._lock.scalar(text("SELECT 1"))
                 await self._lock.commit()
+                return
             except DBAPIError:
                 await self._lock.invalidate()
                 await self._lock.close()
                 self._lock = None
                 await self.engine.dispose()
-                await self.take_start_lock()
-        async with self.write() as session:
-            await session.execute(text("SELECT pg_current_xact_id()"))
+        await self.take_start_lock()
 
     async def check_durability(self) -> None:
         """Commits must be as durable as what the agents promise. Raises RuntimeError saying which setting is weaker."""
@@ -117,6 +131,7 @@ class Database:
         elif self._lock is not None:
             self._lock.close()
         self._lock = None
+        self._locks = False
         await self.engine.dispose()
 
 

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeAlias
 
+from sqlalchemy.exc import DBAPIError
+
 from central.core.uow import UnitOfWork, Units
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ async def _repeat(units: Units, registered: _Registered) -> None:
         try:
             async with units.begin() as uow:
                 await registered.sweep(uow)
+        except (DBAPIError, OSError) as error:
+            log.warning("sweep %s waits for the database: %s", registered.name, str(error).partition("\n")[0])
         except Exception:
             # A sweep of one feature must not stop the others; the next turn tries again.
             log.exception("sweep %s failed", registered.name)

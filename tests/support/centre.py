@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -112,10 +113,13 @@ async def bench(url: str, clock: Clock | None = None, **settings: Any) -> AsyncI
         await opened.close()
 
 
-async def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 30.0) -> None:
     """Wait until `condition` holds. The time-out is generous: it only tells a hang from a slow machine."""
     until = time.monotonic() + timeout_s
-    while not condition():
+    while True:
+        answer = condition()
+        if answer is True or (inspect.isawaitable(answer) and await answer):
+            return
         if time.monotonic() > until:
             raise AssertionError("still not so after the time-out")
         await asyncio.sleep(0.01)
