@@ -59,16 +59,14 @@ class Comparison:
     """What changed between two looks.
 
     Attributes:
-        lost: share 0..1 of the place whose earlier structure is gone.
+        lost: share 0..1 of the place whose earlier structure (edges, marks) is gone.
         gained: share 0..1 of the place with structure that was not there before.
+        amount: share 0..1 of the place that looks different, structured or smooth.
     """
 
     lost: float
     gained: float
-
-    @property
-    def amount(self) -> float:
-        return max(self.lost, self.gained)
+    amount: float
 
     @property
     def direction(self) -> float:
@@ -128,10 +126,14 @@ def compare(before: Look, after: Look) -> Comparison:
     a, limit_a = _band(before)
     b, limit_b = _band(after)
     limit = np.maximum(limit_a, limit_b) ** 2
+    left = (_unexplained(a, b) > limit + _slack(a)) & before.mask
+    came = (_unexplained(b, a) > limit + _slack(b)) & before.mask
     area = max(int(before.mask.sum()), 1)
-    lost = (_unexplained(a, b) > limit) & before.mask
-    gained = (_unexplained(b, a) > limit) & before.mask
-    return Comparison(float(lost.sum()) / area, float(gained.sum()) / area)
+    return Comparison(
+        lost=float((left & (_structure(a) > limit)).sum()) / area,
+        gained=float((came & (_structure(b) > limit)).sum()) / area,
+        amount=max(float(left.sum()), float(came.sum())) / area,
+    )
 
 
 def _cut(frame: Frame, x0: float, y0: float, scale: float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -165,3 +167,18 @@ def _unexplained(these: Band, those: Band) -> Band:
             squared = (step * step).max(2)
             np.minimum(least, cv2.boxFilter(squared, -1, (_PATCH, _PATCH)), out=least)
     return least
+
+
+def _slack(band: Band) -> Band:
+    """What half a pixel of misalignment may cost a patch, squared: displacements are tried in whole pixels."""
+    gx = cv2.Sobel(band, -1, 1, 0, ksize=1) / 2
+    gy = cv2.Sobel(band, -1, 0, 1, ksize=1) / 2
+    step = (np.float32(0.5) * (np.abs(gx) + np.abs(gy))) ** 2
+    return np.asarray(cv2.boxFilter(step.max(2), -1, (_PATCH, _PATCH)), np.float32)
+
+
+def _structure(band: Band) -> Band:
+    """Variance inside each patch, the largest of the channels: a smooth halo has little, an item's edges have much."""
+    mean = cv2.boxFilter(band, -1, (_PATCH, _PATCH))
+    square = cv2.boxFilter(band * band, -1, (_PATCH, _PATCH))
+    return np.asarray((square - mean * mean).max(2), np.float32)

@@ -23,6 +23,8 @@ WIDTH = 192
 _OFFSET, _LEVEL = 12.0, 100.0
 _FINE, _COARSE = 0.8, 9.0
 _LEAST = 0.12
+_NOISE_FACTOR = 6.0
+_EDGE = 0.6  # least gradient of an edge, per px, in units of the least step
 _MOVING_SHARE = 0.0012
 _ARM_SHARE = 0.004
 _KERNEL = np.ones((3, 3), np.uint8)
@@ -36,7 +38,7 @@ class Sight:
     """What the gate saw in one frame.
 
     Attributes:
-        band: the small band-passed image, (h, w) float32.
+        band: the small band-passed image, (h, w, 3) float32.
         moving: share of pixels that differ from the frame before.
         foreground: (h, w) 0/1, what differs from the reference (all 0 without one).
         arm: something outside the places reaches in from the border.
@@ -66,7 +68,9 @@ class Gate:
         self._low: Small | None = None
         self._high: Small | None = None
         self._last: Small | None = None
-        self._noise = 0.02
+        self._margin = 0
+        self._noise: float | None = None  # grey levels between two frames
+        self._even = np.zeros((self.size[1], self.size[0], 3), np.float32)
 
     @property
     def reference(self) -> Small | None:
@@ -76,12 +80,12 @@ class Gate:
     def look(self, frame: Frame) -> Sight:
         """Judge one frame."""
         band = self._band(frame)
-        limit = max(_LEAST, 6 * self._noise)
         moving = True
         if self._last is not None:
             step = np.abs(band - self._last)
-            self._noise = 0.9 * self._noise + 0.1 * float(np.median(step)) * 1.05
-            moving = _cleaned(step > limit).mean() > _MOVING_SHARE
+            noise = float(np.median(step * (self._even + _OFFSET)))
+            self._noise = noise if self._noise is None else 0.9 * self._noise + 0.1 * noise
+            moving = _cleaned((step - self._limit()).max(2) > 0).mean() > _MOVING_SHARE
         self._last = band
         return self._against_reference(band, bool(moving))
 
@@ -91,6 +95,8 @@ class Gate:
 
     def adopt(self, band: Small, share: float = 1.0) -> None:
         """Take ``band`` as the reference, or blend it in by ``share``."""
+        if share >= 1.0:
+            self._margin = 0
         self._reference = band.copy() if self._reference is None else (1 - share) * self._reference + share * band
         self._low = np.asarray(cv2.erode(self._reference, _KERNEL), np.float32)
         self._high = np.asarray(cv2.dilate(self._reference, _KERNEL), np.float32)
@@ -102,7 +108,8 @@ class Gate:
         if self._reference is None:
             return 0.0, 0.0
         window = cv2.createHanningWindow((band.shape[1], band.shape[0]), cv2.CV_32F)
-        (dx, dy), _ = cv2.phaseCorrelate(self._reference, band, window)
+        # new arrays on purpose: phaseCorrelate multiplies its arguments by the window in place
+        (dx, dy), _ = cv2.phaseCorrelate(self._reference.mean(2), band.mean(2), window)
         if max(abs(dx), abs(dy)) < 0.25 or max(abs(dx), abs(dy)) > WIDTH / 8:
             return 0.0, 0.0
         moved = cv2.warpAffine(
@@ -121,26 +128,44 @@ class Gate:
             matrix = np.array([[1, 0, dx * self.scale], [0, 1, dy * self.scale]], np.float64)
             size = (self._reference.shape[1], self._reference.shape[0])
             moved = cv2.warpAffine(self._reference, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+            margin = self._margin + int(np.ceil(max(abs(dx), abs(dy)) * self.scale)) + 2
             self._reference = None
             self.adopt(np.asarray(moved, np.float32))
+            self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
+
+    def _limit(self) -> Small:
+        """Least step that is no noise, per pixel: a sensor's noise is even in grey levels, so it weighs more in the dark."""
+        noise = (self._noise or 0.0) / (self._even + _OFFSET)
+        return np.asarray(np.maximum(_LEAST, _NOISE_FACTOR * noise), np.float32)
 
     def _band(self, frame: Frame) -> Small:
         small = cv2.resize(frame, self.size, interpolation=cv2.INTER_AREA)
-        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
-        log = np.log(grey * np.float32(_LEVEL / frame_level(frame)) + np.float32(_OFFSET))
+        even = small.astype(np.float32) * np.float32(_LEVEL / frame_level(frame))
+        self._even = np.asarray(cv2.blur(even, (5, 5)), np.float32)
+        log = np.log(even + np.float32(_OFFSET))
         return np.asarray(cv2.GaussianBlur(log, (0, 0), _FINE) - cv2.GaussianBlur(log, (0, 0), _COARSE), np.float32)
 
     def _against_reference(self, band: Small, moving: bool) -> Sight:
-        foreground = np.zeros(band.shape, np.uint8)
+        foreground = np.zeros(band.shape[:2], np.uint8)
         if self._low is not None and self._high is not None:
-            limit = max(_LEAST, 6 * self._noise)
-            foreground = _cleaned((band < self._low - limit) | (band > self._high + limit))
-        return Sight(band, moving, foreground, self._is_arm(foreground))
+            limit = self._limit()
+            beyond = np.maximum(self._low - limit - band, band - self._high - limit)
+            foreground = _cleaned(beyond.max(2) > 0)
+            if self._margin:
+                inner = np.zeros_like(foreground)
+                inner[self._margin : -self._margin, self._margin : -self._margin] = 1
+                foreground &= inner
+        return Sight(band, moving, foreground, self._is_arm(foreground, band))
 
-    def _is_arm(self, foreground: Mask) -> bool:
+    def _is_arm(self, foreground: Mask, band: Small) -> bool:
         if not foreground.any():
             return False
-        outside = np.asarray(cv2.dilate(foreground, _KERNEL), np.uint8) & (1 - self._places)
+        gx, gy = cv2.Sobel(band, -1, 1, 0, ksize=1) / 2, cv2.Sobel(band, -1, 0, 1, ksize=1) / 2
+        edges = (np.maximum(np.abs(gx), np.abs(gy)) > _EDGE * self._limit()).any(2).astype(np.uint8)
+        # an arm has edges of its own; the halo that the band-pass leaves around an item that came or went has none
+        outside = np.asarray(cv2.dilate(foreground & edges, np.ones((5, 5), np.uint8)), np.uint8) & (1 - self._places)
+        m = self._margin
+        outside = np.ascontiguousarray(outside[m : outside.shape[0] - m, m : outside.shape[1] - m])
         _, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
         border = set(labels[0]) | set(labels[-1]) | set(labels[:, 0]) | set(labels[:, -1])
         least = _ARM_SHARE * outside.size

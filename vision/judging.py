@@ -67,8 +67,12 @@ def judge_known(state: SlotState, seen: Count, look: Look, foreign: bool = False
     before = state.count
     if seen.value == before:
         if change.verdict == "changed" and seen.value == 0 and abs(change.direction) > 2 * _DIRECTED:
-            after = before + (1 if change.direction > 0 else 0)
-            return _verdict(before, after, 0.4, "the detector sees nothing, the appearance changed")
+            if change.direction > 0:
+                return _verdict(
+                    before, before + 1, 0.4, "the detector sees nothing, the appearance says that something came"
+                )
+            if before == 0 and state.confidence < AUTO:
+                return _verdict(1, 0, 0.4, "the detector had doubts, the appearance says that something left")
         return _verdict(before, before, seen.confidence, "same count")
     if change.verdict == "same":
         return _verdict(before, before, 0.5, "the detector's count changed, the place did not")

@@ -55,9 +55,9 @@ def load(
                 states[slot.id] = _load_state(raw, slot)
         reference = None
         if snapshot["reference"] is not None:
-            reference = ((_unpng(snapshot["reference"]).astype(np.float32) - 128) / np.float32(_QUANTUM)).astype(
-                np.float32
-            )
+            reference = (
+                (_unpng(snapshot["reference"], cv2.IMREAD_COLOR).astype(np.float32) - 128) / np.float32(_QUANTUM)
+            ).astype(np.float32)
         dx, dy = snapshot["offset"]
     except (KeyError, TypeError, AttributeError, ValueError, binascii.Error, cv2.error) as problem:
         raise SnapshotError(f"damaged snapshot: {problem}") from problem

@@ -59,8 +59,8 @@ class SlotChange:
     began: float
     ended: float
     session: int
-    before_jpeg: bytes
-    after_jpeg: bytes
+    before_jpeg: bytes = field(repr=False)
+    after_jpeg: bytes = field(repr=False)
     model: str
     why: str = ""
     during_absence: bool = False

@@ -15,7 +15,7 @@ CLASSES = ("insert", "drill", "endmill", "hand")
 """Label index → class name of the rack detector."""
 
 SIZES = ((416, 320), (416, 320), (480, 360), (640, 480), (640, 360))
-GRIDS = ((4, 3), (4, 3), (4, 3), (3, 2), (5, 3), (4, 2), (3, 3))
+GRIDS = ((4, 3), (4, 3), (4, 3), (3, 2), (5, 3), (5, 3), (4, 2), (3, 3))
 
 
 def render_example(seed: int) -> tuple[Image, list[Box]]:

@@ -1,0 +1,85 @@
+"""The same promises for every detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vision.detectors import DETECTORS, Detector, DetectorError, make_detector
+from vision.rendering.dataset import render_example
+
+
+@pytest.fixture(params=sorted(DETECTORS), scope="module")
+def detector(request: pytest.FixtureRequest) -> Detector:
+    return make_detector(request.param)
+
+
+def test_it_names_its_model_and_its_classes(detector: Detector) -> None:
+    assert detector.version
+    assert len(set(detector.classes)) == len(detector.classes)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_boxes_lie_in_the_frame_best_first_with_known_labels(detector: Detector, seed: int) -> None:
+    frame, _ = render_example(seed)
+    found = detector.detect(frame)
+    height, width = frame.shape[:2]
+    for d in found:
+        assert d.label in detector.classes
+        assert 0.35 <= d.score <= 1.0
+        assert 0 <= d.x0 <= d.x1 <= width
+        assert 0 <= d.y0 <= d.y1 <= height
+    assert [d.score for d in found] == sorted((d.score for d in found), reverse=True)
+
+
+def test_the_same_frame_gives_the_same_boxes(detector: Detector) -> None:
+    frame, _ = render_example(4)
+    assert detector.detect(frame) == detector.detect(frame)
+
+
+def test_a_higher_floor_gives_fewer_boxes(detector: Detector) -> None:
+    frame, _ = render_example(5)
+    assert len(detector.detect(frame, 0.8)) <= len(detector.detect(frame, 0.1))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 900, 3), (900, 7, 3), (320, 320, 3)])
+def test_any_size_of_picture_is_taken(detector: Detector, shape: tuple[int, ...]) -> None:
+    assert isinstance(detector.detect(np.zeros(shape, np.uint8)), list)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((10, 10), np.uint8), np.zeros((10, 10, 3), np.float32), np.zeros((0, 10, 3), np.uint8)]
+)
+def test_what_is_no_frame_is_refused(detector: Detector, bad: np.ndarray) -> None:
+    with pytest.raises(DetectorError):
+        detector.detect(bad)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(DetectorError, match="known: none, onnx"):
+        make_detector("tea-leaves")
+
+
+def test_the_shipped_model_finds_most_of_what_was_drawn() -> None:
+    detector = make_detector("onnx")
+    drawn = found = 0
+    for seed in range(900_000, 900_012):
+        frame, boxes = render_example(seed)
+        drawn += sum(b.label != "hand" for b in boxes)
+        found += sum(d.label != "hand" for d in detector.detect(frame))
+    assert drawn > 100
+    assert abs(found - drawn) <= 0.1 * drawn
+
+
+def test_a_model_that_is_not_its_sheets_is_refused(tmp_path: Path) -> None:
+    from vision.detectors.onnx import MODEL
+
+    copy = tmp_path / "m.onnx"
+    copy.write_bytes(MODEL.read_bytes() + b"x")
+    (tmp_path / "m.json").write_text(MODEL.with_suffix(".json").read_text())
+    with pytest.raises(DetectorError, match="sha256"):
+        make_detector("onnx", copy)
+    with pytest.raises(DetectorError, match="cannot be read"):
+        make_detector("onnx", tmp_path / "none.onnx")

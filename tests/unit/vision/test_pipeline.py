@@ -1,0 +1,227 @@
+"""`RackWatcher` over a small drawn rack: no model, a fake hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from vision.detectors.none import NoDetector
+from vision.memory import SnapshotError
+from vision.pipeline import RackWatcher, SlotChange
+from vision.sessions import State
+from vision.slots import Rack, parse_rack
+
+Picture = npt.NDArray[np.uint8]
+WIDTH, HEIGHT = 320, 200
+
+
+def polygon(i: int) -> list[list[float]]:
+    x = 20 + 100 * i
+    return [[x, 40], [x + 80, 40], [x + 80, 160], [x, 160]]
+
+
+def rack(count: int | None = 1) -> Rack:
+    slots: list[dict[str, Any]] = [
+        {"id": f"A{i + 1}", "polygon": polygon(i), "item": "pince", "class": "any"} for i in range(3)
+    ]
+    for slot in slots:
+        if count is not None:
+            slot["count"] = count
+    return parse_rack({"slots": slots})
+
+
+class Bench:
+    """Draws the rack, moves a hand over it, and feeds a watcher."""
+
+    def __init__(self, watcher: RackWatcher | None = None, seed: int = 0) -> None:
+        self.watcher = watcher or RackWatcher(rack(), NoDetector())
+        self.rng = np.random.default_rng(seed)
+        self.items = [True, True, True]
+        self.gain, self.shift, self.ts = 1.0, (0, 0), 0.0
+        self.nudge = [0, 0, 0]
+
+    def picture(self, hand: tuple[int, int] | None = None) -> Picture:
+        image = np.full((HEIGHT, WIDTH, 3), 140, np.uint8)
+        for y in range(0, HEIGHT, 23):
+            cv2.line(image, (0, y), (WIDTH, y + 9), (125, 128, 130), 1)
+        for i in range(3):
+            x = 20 + 100 * i
+            cv2.rectangle(image, (x, 40), (x + 80, 160), (95, 95, 95), -1)
+            if self.items[i]:
+                cx = x + 40 + self.nudge[i]
+                cv2.ellipse(image, (cx, 100), (16, 42), 0, 0, 360, (60, 150, 210), -1, cv2.LINE_AA)
+                cv2.circle(image, (cx, 90), 8, (30, 30, 30), -1, cv2.LINE_AA)
+        if hand is not None:
+            cv2.line(image, hand, (hand[0] + 20, HEIGHT + 60), (120, 150, 200), 44, cv2.LINE_AA)
+            cv2.circle(image, hand, 30, (110, 140, 190), -1, cv2.LINE_AA)
+        matrix = np.array([[1, 0, self.shift[0]], [0, 1, self.shift[1]]], np.float64)
+        moved = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+        return np.clip(moved * self.gain + self.rng.normal(0, 2, moved.shape), 0, 255).astype(np.uint8)
+
+    def show(self, frames: int, hand: tuple[int, int] | None = None) -> list[SlotChange]:
+        changes = []
+        for _ in range(frames):
+            changes += self.watcher.feed(self.picture(hand), self.ts)
+            self.ts = round(self.ts + 0.1, 3)
+        return changes
+
+    def session(self, slot: int, put: bool | None = None, nudge: int = 0) -> list[SlotChange]:
+        """The hand goes to ``slot``, leaves it with (True) or without (False) an item, or as it was (None)."""
+        x = 60 + 100 * slot
+        changes = []
+        for y in (230, 190, 150, 120):
+            changes += self.show(1, (x, y))
+        changes += self.show(3, (x, 105))
+        if put is not None:
+            self.items[slot] = put
+        self.nudge[slot] += nudge
+        for y in (120, 150, 190, 230):
+            changes += self.show(1, (x, y))
+        return changes + self.show(10)
+
+
+def said(changes: list[SlotChange]) -> list[tuple[str, int, str]]:
+    return [(c.slot, c.delta, c.mode) for c in changes]
+
+
+def test_a_pick_then_a_return() -> None:
+    bench = Bench()
+    assert bench.show(8) == []
+    taken = bench.session(1, put=False)
+    assert said(taken) == [("A2", -1, "auto")]
+    assert bench.watcher.counts == {"A1": 1, "A2": 0, "A3": 1}
+    assert said(bench.session(1, put=True)) == [("A2", 1, "auto")]
+
+
+def test_a_change_carries_its_moment_and_its_evidence() -> None:
+    bench = Bench()
+    bench.show(8)
+    (change,) = bench.session(0, put=False)
+    assert change.began == pytest.approx(0.8, abs=0.11)
+    assert change.began < change.at < change.ended
+    assert change.at == pytest.approx(1.5, abs=0.45)
+    for jpeg in (change.before_jpeg, change.after_jpeg):
+        assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) is not None
+    assert change.before_jpeg != change.after_jpeg
+
+
+def test_a_hand_that_takes_nothing_debits_nothing() -> None:
+    bench = Bench()
+    bench.show(8)
+    assert [c for slot in (0, 1, 2, 1) for c in bench.session(slot)] == []
+
+
+def test_an_item_dragged_a_few_px_is_nothing() -> None:
+    bench = Bench()
+    bench.show(8)
+    assert bench.session(1, nudge=5) == []
+    assert bench.session(1, nudge=-8) == []
+
+
+def test_light_that_changes_is_nothing() -> None:
+    bench = Bench()
+    changes = bench.show(8)
+    for gain in (1.3, 0.6, 0.95, 0.8, 1.1):
+        bench.gain = gain
+        changes += bench.show(3)
+    assert changes + bench.session(2) == []
+
+
+def test_a_bumped_camera_is_nothing_and_picks_are_still_seen() -> None:
+    bench = Bench()
+    changes = bench.show(8)
+    bench.shift = (3, -2)
+    changes += bench.show(12)
+    assert changes == []
+    assert said(bench.session(2, put=False)) == [("A3", -1, "auto")]
+
+
+def test_a_hand_that_rests_in_the_picture_is_no_end_of_the_session() -> None:
+    bench = Bench()
+    bench.show(8)
+    bench.items[1] = False
+    assert bench.show(30, (160, 120)) == []
+    assert bench.watcher.state is State.SESSION
+    assert said(bench.show(10)) == [("A2", -1, "auto")]
+
+
+def test_what_vanishes_without_any_session_is_found_by_the_routine_check_and_is_for_review() -> None:
+    bench = Bench()
+    bench.show(8)
+    bench.watcher._states["A3"].look = _emptied(bench)
+    changes = bench.show(330)
+    assert [(c.slot, c.mode, c.session) for c in changes] == [("A3", "review", 0)]
+
+
+def _emptied(bench: Bench) -> Any:
+    other = Bench(seed=4)
+    other.items[2] = False
+    other.show(8)
+    return other.watcher._states["A3"].look
+
+
+def test_a_restart_finds_what_was_taken_meanwhile() -> None:
+    bench = Bench()
+    bench.show(8)
+    saved = json.loads(json.dumps(bench.watcher.snapshot()))
+    assert len(json.dumps(saved)) < 1_000_000
+    later = Bench(RackWatcher(rack(), NoDetector()), seed=9)
+    later.items[0], later.gain = False, 0.7
+    later.watcher.restore(saved)
+    changes = later.watcher.compare_after_absence((later.picture(), i / 10) for i in range(20))
+    assert said(changes) == [("A1", -1, "auto")]
+    assert changes[0].during_absence
+    later.ts = 3.0
+    assert said(later.session(0, put=True)) == [("A1", 1, "auto")]
+
+
+def test_a_restart_with_nothing_changed_says_nothing_even_when_the_camera_moved() -> None:
+    bench = Bench()
+    bench.show(8)
+    later = Bench(RackWatcher(rack(), NoDetector()), seed=9)
+    later.watcher.restore(bench.watcher.snapshot())
+    later.shift = (4, 3)
+    assert later.show(10) == []
+    assert later.watcher.counts == bench.watcher.counts
+
+
+@pytest.mark.parametrize(
+    "damage", [{"version": 99}, {"version": 1}, {"version": 1, "slots": {}, "reference": "???", "offset": [0, 0]}]
+)
+def test_a_damaged_snapshot_is_said(damage: dict[str, Any]) -> None:
+    bench = Bench()
+    bench.watcher.restore(damage)
+    with pytest.raises(SnapshotError):
+        bench.show(10)
+
+
+def test_an_undeclared_place_that_starts_empty_is_understood_at_the_first_return() -> None:
+    bench = Bench(RackWatcher(rack(count=None), NoDetector()))
+    bench.items[1] = False
+    bench.show(8)
+    (change,) = bench.session(1, put=True)
+    assert (change.delta, change.before_count, change.after_count) == (1, 0, 1)
+
+
+def test_another_picture_size_is_refused() -> None:
+    bench = Bench()
+    bench.show(2)
+    with pytest.raises(ValueError, match="320x200"):
+        bench.watcher.feed(np.zeros((100, 100, 3), np.uint8), 9.0)
+
+
+def test_phase_correlation_leaves_the_reference_alone() -> None:
+    """It once multiplied the reference by its window in place, and a bumped camera never came to rest again."""
+    bench = Bench()
+    bench.show(8)
+    gate = bench.watcher._gate
+    assert gate is not None
+    assert gate.reference is not None
+    before = gate.reference.copy()
+    gate.displacement(gate.look(bench.picture()).band)
+    assert np.array_equal(before, gate.reference)
