@@ -232,7 +232,6 @@ async def assign_parts(uow: UnitOfWork, machine: str, since: datetime) -> None:
         await uow.session.execute(
             select(parts.fact_id, parts.at, parts.programme, parts.cycles, parts.operation, parts.parts, parts.why)
             .where(parts.machine == machine, parts.by.is_(None), parts.at >= since)
-            .execution_options(yield_per=1000)
         )
     ).all()
     if not rows:
