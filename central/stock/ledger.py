@@ -91,7 +91,7 @@ async def rematch(uow: UnitOfWork, touched: Mapping[int, Sequence[datetime]]) ->
     """Match anew around these times of each item, and tell the pages."""
     homes = await uow.session.execute(select(Item.id, Item.code, Item.place_id).where(Item.id.in_(touched)))
     told: list[str] = []
-    for item, code, home in sorted(homes.tuples(), key=lambda row: row[0]):
+    for item, code, home in sorted(homes, key=lambda row: row[0]):
         told.append(code)
         books = _Books(uow, item, home or 0)
         todo = _spans(touched[item], books.window)
@@ -220,7 +220,7 @@ class _Books:
                 of_item, Observation.operation.in_(validated)
             )
         )
-        low, high = reach.tuples().one()
+        low, high = reach.one()
         found: tuple[datetime | None, datetime | None] = (low, high)
         return None if found[0] is None or found[1] is None else (found[0], found[1])
 

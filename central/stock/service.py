@@ -18,10 +18,17 @@ from central.stock.intake import apply_counted, apply_observed, apply_scanned, s
 from central.stock.ledger import Saying, rebuild_levels, record, rematch
 from central.stock.models import Level, Proposal
 from central.stock.reads import DECIDED, UNDO_FOR, evidence, level, levels, movements, proposals
+from central.stock.schemas import EvidenceView, ItemLevel, MovementView, PlaceLevel, ProposalView, SourceView
 from contracts.facts import decode_body
 
 __all__ = [
+    "EvidenceView",
+    "ItemLevel",
+    "MovementView",
     "NotAllowed",
+    "PlaceLevel",
+    "ProposalView",
+    "SourceView",
     "assign_code",
     "charge_operation",
     "confirm",
