@@ -385,7 +385,7 @@ class Tracker:
             previous, self._state = self._state, state
             self._said = (state, self._programme, self._tool)
             if state == "alarm" and fault is not None:
-                detail = f"{fault.code} {fault.text}".strip()
+                detail = f"{fault.code} {fault.text}".strip()[:2000]
             return [StateChanged(state, previous, execution, self._programme, self._tool, detail, at, source_time)]
         if state != "silent" and self._said != (state, self._programme, self._tool):
             self._said = (state, self._programme, self._tool)
