@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,15 +120,17 @@ class Block:
 
     def add(self, offsets: Sequence[int], readings: Sequence[float]) -> None:
         """Merge values in. One that is already there at the same millisecond is replaced: adding twice is harmless."""
-        in_order = all(a < b for a, b in itertools.pairwise(offsets))
+        # compared in C: this runs for every value that a machine ever sends
+        in_order = sorted(set(offsets)) == list(offsets)
         if in_order and (not self.offsets or not offsets or self.offsets[-1] < offsets[0]):
             self.offsets.extend(offsets)
             self.readings.extend(readings)
             return
         merged = dict(zip(self.offsets, self.readings, strict=True))
         merged.update(zip(offsets, readings, strict=True))
-        self.offsets = array("H", sorted(merged))
-        self.readings = array("d", [merged[offset] for offset in self.offsets])
+        ordered = sorted(merged)
+        self.offsets = array("H", ordered)
+        self.readings = array("d", map(merged.__getitem__, ordered))
 
     def summary(self) -> Summary:
         return Summary(len(self.readings), min(self.readings), max(self.readings), sum(self.readings))
@@ -137,7 +138,7 @@ class Block:
 
 def split_minutes(
     t0_ms: int, dt: Sequence[int], v: Sequence[float]
-) -> dict[int, tuple[Sequence[int], Sequence[float]]]:
+) -> Mapping[int, tuple[Sequence[int], Sequence[float]]]:
     """Values by minute since 1970 → (milliseconds in that minute, values). Unequal lengths raise ValueError."""
     if len(dt) != len(v):
         raise ValueError(f"{len(dt)} times for {len(v)} values")
@@ -153,7 +154,7 @@ def split_minutes(
         offsets, values = minutes.setdefault(minute, ([], []))
         offsets.append(offset)
         values.append(value)
-    return dict(minutes)
+    return minutes
 
 
 class Bucket(NamedTuple):

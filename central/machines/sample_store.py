@@ -38,12 +38,14 @@ class Arrived(NamedTuple):
 
 async def write(session: AsyncSession, arrived: Iterable[Arrived]) -> None:
     """Merge values into their minutes. Two reads and four writes, whatever the number of facts."""
-    pieces: dict[Key, list[tuple[Sequence[int], Sequence[float]]]] = {}
+    pieces: dict[Key, tuple[list[int], list[float]]] = {}
     newest: dict[tuple[str, str], tuple[int, float, str]] = {}
     for one in arrived:
         t0_ms = (one.t0 - _EPOCH) // timedelta(milliseconds=1)
-        for minute, values in rules.split_minutes(t0_ms, one.dt, one.v).items():
-            pieces.setdefault(Key(one.machine, one.signal, minute), []).append(values)
+        for minute, (offsets, readings) in rules.split_minutes(t0_ms, one.dt, one.v).items():
+            piece = pieces.setdefault(Key(one.machine, one.signal, minute), ([], []))
+            piece[0].extend(offsets)
+            piece[1].extend(readings)
         if one.v:
             last = max(range(len(one.dt)), key=one.dt.__getitem__)
             value = (t0_ms + one.dt[last], one.v[last], one.unit)
@@ -55,12 +57,11 @@ async def write(session: AsyncSession, arrived: Iterable[Arrived]) -> None:
     blocks = await _blocks(session, pieces)
     changed: dict[Key, tuple[Summary | None, Summary]] = {}
     rows = []
-    for key, added in pieces.items():
+    for key, (offsets, readings) in pieces.items():
         block = blocks.get(key)
         before = None if block is None else block.summary()
         block = block or Block()
-        for offsets, readings in added:
-            block.add(offsets, readings)
+        block.add(offsets, readings)
         changed[key] = (before, block.summary())
         packed_offsets, packed = block.pack()
         rows.append(_where(key) | {"minute": _minute(key.minute), "offsets": packed_offsets, "readings": packed})
