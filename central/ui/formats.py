@@ -91,3 +91,10 @@ def hours(seconds: float) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """``1 pièce``, ``3 pièces``."""
     return f"{count}{NO_BREAK}{one if abs(count) < 2 else many or one + 's'}"
+
+
+def typography(text: str) -> str:
+    """A sentence that does not break before its high punctuation."""
+    for mark in "?!:;»":
+        text = text.replace(f" {mark}", f"{NO_BREAK}{mark}")
+    return text.replace("« ", f"«{NO_BREAK}")

@@ -41,6 +41,7 @@ def environment() -> Environment:
         "percent": formats.percent,
         "duration": formats.duration,
         "hours": formats.hours,
+        "fr": formats.typography,
     }
     env.globals |= {"icon": icon, "plural": formats.plural, "words": words, "asset": asset}
     return env

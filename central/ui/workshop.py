@@ -19,7 +19,7 @@ from central.ui.working import loads_of, running_now
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-LAST = 8
+LAST = 6
 """Movements on the front page."""
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.e2e import seed
 from tests.e2e.harness import Centre
 from tests.support import broker as brokers
 from tests.support.broker import Broker
+
+expect.set_options(timeout=30_000)
 
 CHROMIUM = Path("/usr/bin/chromium")
 VENDOR = Path(__file__).resolve().parents[2] / "central" / "ui" / "static" / "vendor"
@@ -22,8 +25,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Per module: Playwright keeps an event loop running in this thread, which async tests elsewhere must not meet."""
     if not CHROMIUM.exists():
         pytest.skip("no /usr/bin/chromium (apt package chromium)")
     if not (VENDOR / "htmx.min.js").exists():
@@ -47,7 +51,8 @@ def centre(tmp_path: Path, broker: Broker) -> Iterator[Centre]:
     """Running, with the people, articles, machines and operations of `seed.books`."""
     running = Centre(tmp_path, broker.port, stale_after_s=4)
     running.start()
-    asyncio.run(seed.books(running.database_url))
+    with ThreadPoolExecutor(1) as other_thread:
+        other_thread.submit(asyncio.run, seed.books(running.database_url)).result()
     yield running
     running.stop()
 
@@ -89,7 +94,7 @@ def new_context(browser: Browser, centre: Centre, watch: Watch) -> Iterator[Call
         context = browser.new_context(
             viewport={"width": width, "height": height}, locale="fr-FR", timezone_id="Europe/Paris", base_url=centre.url
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(30_000)
         watch.over(context, centre.url)
         contexts.append(context)
         return context
