@@ -134,7 +134,7 @@ class Gate:
             self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
 
     def _limit(self) -> Small:
-        """Least step that is no noise, per pixel: a sensor's noise is even in grey levels, so it weighs more in the dark."""
+        """Least step that is no noise, per pixel: a sensor's noise is even in grey levels, so more in the dark."""
         noise = (self._noise or 0.0) / (self._even + _OFFSET)
         return np.asarray(np.maximum(_LEAST, _NOISE_FACTOR * noise), np.float32)
 
