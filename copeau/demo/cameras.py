@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,13 @@ DATA = Path(__file__).parent / "data"
 FPS = 10
 CLIP_REST_S = 6.0
 BOUNDARY = b"frame"
+
+
+START_REST_S = 6.0
+"""Nothing happens before somebody has watched for so long: an agent first learns what lies there."""
+
+closing = threading.Event()
+"""Set by SIGUSR1: shows finish what they began, then rest."""
 
 
 class Shown(NamedTuple):
@@ -46,6 +54,8 @@ def clip() -> Iterator[Shown]:
     while True:
         for _ in range(int(CLIP_REST_S * FPS)):
             yield Shown(frames[0], [])
+        if closing.is_set():
+            continue
         for index, jpeg in enumerate(frames):
             yield Shown(jpeg, [("A", -1)] if index == taken else [("A", 1)] if index == returned else [])
 
@@ -60,11 +70,12 @@ class Camera:
         self._fresh = threading.Condition()
         self._jpeg = b""
         self._count = 0
+        self._watched_at: float | None = None
 
     def play(self) -> None:
         due = time.monotonic()
         with self._truth.open("a", encoding="utf-8") as truth:
-            for shown in self._show():
+            for shown in self._after_start():
                 with self._fresh:
                     self._jpeg, self._count = shown.jpeg, self._count + 1
                     self._fresh.notify_all()
@@ -75,8 +86,16 @@ class Camera:
                 due = max(due + 1 / FPS, time.monotonic() - 1.0)
                 time.sleep(max(0.0, due - time.monotonic()))
 
+    def _after_start(self) -> Iterator[Shown]:
+        show = self._show()
+        first = next(show)
+        while self._watched_at is None or time.monotonic() - self._watched_at < START_REST_S:
+            yield first
+        yield from show
+
     def next(self, after: int) -> tuple[int, bytes]:
         with self._fresh:
+            self._watched_at = self._watched_at or time.monotonic()
             self._fresh.wait_for(lambda: self._count > after, timeout=5)
             return self._count, self._jpeg
 
@@ -118,6 +137,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("truth", type=Path)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGUSR1, lambda *_: closing.set())
     arguments.truth.mkdir(parents=True, exist_ok=True)
     shows = {"rack-a": rendered_rack, "rack-b": clip}
     cameras = {name: Camera(name, show, arguments.truth / f"{name}.jsonl") for name, show in shows.items()}

@@ -103,12 +103,12 @@ class Operator(threading.Thread):
         self._items = items
         self._pace_s = pace_s
         self._random = random.Random(seed)  # noqa: S311  # a demo's dice
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         for act in self._day():
             act_at = self._random.uniform(0.5, 1.5) * self._pace_s
-            if self._stop.wait(act_at):
+            if self._ended.wait(act_at):
                 break
             self.terminal.say(act)
             self.scans += isinstance(act, CodeScanned)
@@ -116,7 +116,7 @@ class Operator(threading.Thread):
 
     def finish(self, patience_s: float = 10.0) -> None:
         """Stop working and wait until everything was acknowledged."""
-        self._stop.set()
+        self._ended.set()
         self.join()
         limit = time.monotonic() + patience_s
         while self.terminal.waiting and time.monotonic() < limit:

@@ -1,47 +1,48 @@
-"""The rendered rack of the demo: one scene that goes on, hand session after hand session, at a shop's slow pace."""
+"""The rendered rack of the demo: one scene that goes on, hand session after hand session, at a shop's pace."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from copeau.demo.cameras import FPS, Shown, encode
-from vision.rendering.episodes import Director
+from copeau.demo.cameras import FPS, Shown, closing, encode
+from vision.rendering.live import LiveRack, Stretch
 
-SEED = 4
-REST_S = (2.0, 5.0)
+SEED = 7
+REST_S = (3.0, 6.0)
 
 
 def rendered_rack(seed: int = SEED) -> Iterator[Shown]:
     """Frames without end; takes and returns keep the rack between a third and nearly full."""
-    director = Director(seed, light="steady")
+    live = LiveRack(seed)
     choose = np.random.default_rng(seed)
     while True:
-        frames, events = director.rest(int(choose.uniform(*REST_S) * FPS))
-        yield from _timed(frames, events)
-        slots = director.scene.slots
+        yield from _shown(live.rest(int(choose.uniform(*REST_S) * FPS)))
+        if closing.is_set():
+            continue
+        slots = live.scene.slots
         fill = sum(len(slot.items) for slot in slots) / sum(slot.capacity for slot in slots)
-        take = fill > choose.uniform(0.35, 0.9)
-        action = "nothing" if choose.random() < 0.15 else "take" if take else "return"
-        frames, events = director.session(action)
-        yield from _timed(frames, events)
+        wanted = "take" if fill > choose.uniform(0.35, 0.9) else "return"
+        yield from _shown(live.session("nothing" if choose.random() < 0.15 else wanted))
 
 
-def write_rack(path: Path, items: dict[str, str], seed: int = SEED) -> list[dict[str, object]]:
-    """Write the scene's ``rack.json`` with our item codes by class; returns its slots with the count at the start."""
-    director = Director(seed, light="steady")
-    rack = director.episode.rack
-    slots: list[dict[str, object]] = rack["slots"]  # type: ignore[assignment]  # the file's own JSON shape
-    for slot in slots:
-        slot["item"] = items[str(slot["class"])].format(slot=slot["id"])
+def write_rack(path: Path, names: dict[str, str], seed: int = SEED) -> list[dict[str, Any]]:
+    """Write the scene's ``rack.json``, items named by `names[class]`; its slots, each with the `count` it starts
+    with.
+    """
+    live = LiveRack(seed)
+    rack: dict[str, Any] = live.rack
+    counts = {slot.id: len(slot.items) for slot in live.scene.slots}
+    for slot in rack["slots"]:
+        slot["item"] = names[slot["class"]].format(slot=slot["id"])
     path.write_text(json.dumps(rack, indent=1) + "\n", encoding="utf-8")
-    counts = {slot.id: len(slot.items) for slot in director.scene.slots}
-    return [slot | {"count": counts[str(slot["id"])]} for slot in slots]
+    return [slot | {"count": counts[slot["id"]]} for slot in rack["slots"]]
 
 
-def _timed(frames: list[np.ndarray], events: list[tuple[int, str, int]]) -> Iterator[Shown]:
-    for index, image in enumerate(frames):
-        yield Shown(encode(image), [(slot, delta) for at, slot, delta in events if at == index])
+def _shown(stretch: Stretch) -> Iterator[Shown]:
+    for index, image in enumerate(stretch.frames):
+        yield Shown(encode(image), [(slot, delta) for at, slot, delta in stretch.events if at == index])

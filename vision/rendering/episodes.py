@@ -57,7 +57,7 @@ def render_episode(seed: int, action: str | None = None, light: str | None = Non
     """One episode; the same arguments give the same frames. ``action`` fixes a single session, else one or two are
     drawn.
     """
-    return _Director(seed, light).shoot(action)
+    return Director(seed, light).shoot(action)
 
 
 def write_episodes(out: Path, count: int, seed: int) -> Iterator[Path]:
@@ -99,7 +99,7 @@ def rack_of(scene: Scene) -> dict[str, object]:
     return {"slots": slots}
 
 
-class _Director:
+class Director:
     """Moves the hand and the items, frame by frame."""
 
     def __init__(self, seed: int, light: str | None) -> None:
@@ -114,13 +114,13 @@ class _Director:
 
     def shoot(self, action: str | None) -> Episode:
         sessions = 1 if action or self.rng.random() < 0.75 else 2
-        self._wait(int(self.rng.integers(9, 14)))
+        self.wait(int(self.rng.integers(9, 14)))
         for _ in range(sessions):
-            self._session(action or str(self.rng.choice(ACTIONS, p=_WEIGHTS)))
-            self._wait(int(self.rng.integers(12, 16)))
+            self.session(action or str(self.rng.choice(ACTIONS, p=_WEIGHTS)))
+            self.wait(int(self.rng.integers(12, 16)))
         return self.episode
 
-    def _wait(self, frames: int) -> None:
+    def wait(self, frames: int) -> None:
         for _ in range(frames):
             self._expose(None)
 
@@ -142,7 +142,7 @@ class _Director:
         image, _ = self.scene.render(self.rng, pose, Disturbance(float(gain), self.offset, shadow))
         self.episode.frames.append(image)
 
-    def _session(self, action: str) -> None:
+    def session(self, action: str) -> None:
         targets = self._targets(action)
         if action == "nothing" or not targets:
             targets = [

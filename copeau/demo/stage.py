@@ -1,0 +1,172 @@
+"""What the demo's shop owns: articles, places, persons, machines, orders; written once into a fresh database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from central.core.settings import Settings
+from central.core.uow import UnitOfWork
+from central.items import service as items
+from central.machines import service as machines
+from central.offline import prepare
+from central.people import service as people
+from central.stock import service as stock
+from central.work import service as work
+from central.work.service import Debit
+
+OPERATORS = {"p-op1": "Opérateur 1", "p-op2": "Opérateur 2"}
+RACK_A = {"insert": "PLAQ-{slot}", "drill": "FORET-{slot}", "endmill": "FRAISE-{slot}"}
+_LABELS = {"insert": "Plaquette de tournage", "drill": "Foret carbure", "endmill": "Fraise carbure"}
+RACK_B = {
+    "A": ("FLUIDE-COUPE", "Huile de coupe, flacon 1 L"),
+    "B": ("DEGRIPPANT", "Dégrippant, flacon 1 L"),
+    "C": ("ALCOOL-ISO", "Alcool isopropylique, flacon 1 L"),
+}
+LABELLED = {
+    "3574660239843": ("GANTS-9", "Gants de protection, taille 9", "ppe"),
+    "8032754490297": ("LUNETTES", "Lunettes de protection", "ppe"),
+    "4006209700068": ("PAPIER-600", "Papier abrasif grain 600", "other"),
+    "FANAVF14617104": ("VENTILO-140", "Ventilateur d'armoire 140 mm", "other"),
+    "CODE39": ("JEU-CALES", "Jeu de cales étalons", "instrument"),
+    "0001285112001000040801": ("MEULE-125", "Meule à tronçonner 125 mm", "other"),
+}
+"""Codes of the label photos that the shop knows; the other photos stay unknown codes, to be assigned on the page."""
+BAR = "BARRE-42CD4-30"
+TOURS = (("tour-1", "Tour 1 Okuma", "tournage", "Okuma OSP, SHDR"), ("tour-2", "Tour 2", "tournage", "OPC UA"))
+
+
+def operations_of(person: str) -> list[str]:
+    return {"p-op1": ["OF118-10", "OF118-20"], "p-op2": ["OF121-10", "OF121-20"]}[person]
+
+
+async def set_up(settings: Settings, rack_slots: list[dict[str, Any]]) -> None:
+    """Describe the shop in an empty database. Raises `DatabaseBusy` while a centre runs on it."""
+    async with prepare(settings) as units, units.begin() as uow:
+        for person, name in OPERATORS.items():
+            await people.add_person(uow, name, person_id=person, badge=person.upper())
+        await _stock(uow, rack_slots)
+        for code, label, kind, controller in TOURS:
+            await machines.add_machine(uow, code, label, kind=kind, controller=controller)
+        await machines.add_machine(uow, "scie-1", "Scie à ruban", kind="débit")
+        await _orders(uow)
+
+
+async def _stock(uow: UnitOfWork, rack_slots: list[dict[str, Any]]) -> None:
+    for slot in rack_slots:
+        code = str(slot["item"])
+        label = f"{_LABELS[slot['class']]} (case {slot['id']})"
+        await _item(uow, code, label, slot["class"], f"rack-a/{slot['id']}", int(slot["count"]) * 1000, minimum=1000)
+    for slot_id, (code, label) in RACK_B.items():
+        await _item(uow, code, label, "other", f"rack-b/{slot_id}", 1000)
+    for text, (code, label, item_class) in LABELLED.items():
+        await _item(uow, code, label, item_class, "magasin", 40_000, minimum=5000)
+        await items.name_code(uow, text, item=code)
+    await _item(uow, BAR, "Barre 42CrMo4 Ø30, 3 m", "material", "rack-barres", 24_000_000, unit="mm", minimum=6_000_000)
+
+
+async def _item(
+    uow: UnitOfWork,
+    code: str,
+    label: str,
+    item_class: Any,
+    place: str,
+    qty: int,
+    *,
+    unit: str = "pce",
+    minimum: int = 0,
+) -> None:
+    await items.add_item(uow, code, label, item_class, unit=unit, minimum=minimum)
+    await items.add_place(uow, place)
+    if qty:
+        await stock.receive(uow, code, qty, place, comment="Stock de départ", key=f"demo:{code}")
+
+
+async def _orders(uow: UnitOfWork) -> None:
+    today = uow.now.astimezone(uow.settings.zone).date()
+    plan = (
+        ("OF118", "AX-204", "Axe de pompe", 40, "tour-1", 3, 62.0, 35.0, 4.5),
+        ("OF121", "BR-077", "Bride de sortie", 25, "tour-2", 5, 28.0, 45.0, 7.0),
+        ("OF125", "ET-310", "Entretoise", 120, "tour-2", 9, 18.0, 25.0, 1.8),
+    )
+    for order, article, label, quantity, machine, days, length, setup, run in plan:
+        due = today + timedelta(days=days)
+        await work.add_order(uow, order, quantity=quantity, article=article, label=label, due=due)
+        debit = Debit(item=BAR, length_mm=length, count=quantity, kerf_mm=2.0, allowance_mm=1.0)
+        await work.add_operation(
+            uow,
+            order,
+            10,
+            "Débit",
+            machine="scie-1",
+            kind="debit",
+            setup_min=5,
+            run_min=0.5,
+            planned_on=today,
+            debit=debit,
+        )
+        await work.add_operation(
+            uow, order, 20, "Tournage", machine=machine, setup_min=setup, run_min=run, planned_on=today
+        )
+
+
+def agent_configs(directory: Path, site: str, broker: int, camera: int, shdr: int, opcua: int) -> dict[str, Path]:
+    """Write the two agents' configuration files (rack and scanner, machines); name → path."""
+    words = '{ 1 = "READY", 2 = "ACTIVE", 3 = "PROGRAM_COMPLETED", 4 = "STOPPED" }'
+    signals = {
+        "mode": "Mode",
+        "programme": "Program",
+        "tool": "Tool",
+        "part_count": "PartCount",
+        "alarm": "Alarm",
+        "spindle_load": "SpindleLoad",
+        "spindle_speed": "SpindleSpeed",
+        "feed": "Feed",
+        "feed_override": "FeedOverride",
+    }
+    nodes = "\n".join(f'{signal} = "ns=2;s=Machine.{node}"' for signal, node in signals.items())
+    texts = {
+        "pi-magasin": f"""
+[[rack]]
+name = "rack-a"
+source = "http://127.0.0.1:{camera}/rack-a.mjpg"
+rack = "rack-a.json"
+
+[[rack]]
+name = "rack-b"
+source = "http://127.0.0.1:{camera}/rack-b.mjpg"
+rack = "rack-b.json"
+
+[[scanner]]
+name = "douchette-1"
+post = "magasin"
+images = "labels"
+every_s = 7
+loop = true
+action = "take"
+""",
+        "pi-tours": f"""
+[[machine]]
+name = "tour-1"
+driver = "shdr"
+host = "127.0.0.1"
+port = {shdr}
+
+[[machine]]
+name = "tour-2"
+driver = "opcua"
+endpoint = "opc.tcp://127.0.0.1:{opcua}/copeau"
+
+[machine.signals]
+execution = {{ node = "ns=2;s=Machine.Execution", words = {words} }}
+{nodes}
+""",
+    }
+    paths = {}
+    for name, text in texts.items():
+        head = f'[agent]\nname = "{name}"\nsite = "{site}"\n\n[centre]\nport = {broker}\nheartbeat_s = 5\n\n'
+        head += f'[outbox]\npath = "{name}.outbox.db"\nmax_mb = 128\n'
+        paths[name] = directory / f"{name}.toml"
+        paths[name].write_text(head + text, encoding="utf-8")
+    return paths
