@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Insert, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 
@@ -133,6 +133,28 @@ class Database:
         self._lock = None
         self._locks = False
         await self.engine.dispose()
+
+
+_SQLITE_OUTAGES = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_CORRUPT")
+_POSTGRES_OUTAGES = ("08", "25006", "53", "57", "58")
+"""SQLSTATE: connection, read only, no resources (disk full), shutdown, system error."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database itself failed (gone, full, locked, read only), rather than what was asked of it."""
+    if isinstance(error, OSError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    code = getattr(error.orig, "sqlite_errorname", None)
+    if code is not None:
+        return str(code).startswith(_SQLITE_OUTAGES)
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_POSTGRES_OUTAGES)
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def insert_ignore(session: AsyncSession, table: Table, values: Sequence[dict[str, Any]]) -> Insert:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from central.core.database import is_outage
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
 from central.inbox.quarantine import Suspect, keep
@@ -350,7 +351,9 @@ class Batch:
         try:
             async with uow.savepoint():
                 await self._hand_over(uow, facts)
-        except Exception as error:  # noqa: BLE001  # a consumer may raise anything
+        except Exception as error:
+            if is_outage(error):
+                raise
             # Whatever a consumer raises, the fact is kept and shown; the others go on.
             if len(facts) > 1:
                 middle = len(facts) // 2

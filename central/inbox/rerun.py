@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import update
 
+from central.core.database import is_outage
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
 from central.inbox import quarantine
@@ -47,7 +48,9 @@ class Rerun:
             row.cause, row.reason = still.cause, still.reason
             uow.tell("quarantine")
             return False
-        except Exception as error:  # noqa: BLE001  # a consumer may raise anything: it is what is shown
+        except Exception as error:
+            if is_outage(error):
+                raise
             row.cause, row.reason = "consumer", f"{type(error).__name__}: {error}"[:2000]
             uow.tell("quarantine")
             return False

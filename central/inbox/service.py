@@ -7,6 +7,7 @@ bad blocks what is good.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,8 +16,9 @@ from typing import Protocol
 
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from central.core.database import is_outage
 from central.core.facts import Consumers
 from central.core.uow import UnitOfWork, Units
 from central.inbox import quarantine
@@ -221,10 +223,9 @@ class Inbox:
             try:
                 await self._commit(items)
             except DatabaseAway as error:
-                log.warning("the database went away: %s", error.__cause__ or error)
-                self._queue.extendleft(reversed(items))
+                log.warning("the database went away: %s", _first_line(error.__cause__ or error))
                 self._refuse_waiting()
-                await self._wait_for_database()
+                await self._wait_for_database(items)
 
     def _gather(self) -> list[Message | Heard]:
         cap = self._units.settings.batch_cap
@@ -247,7 +248,7 @@ class Inbox:
         error = await self._try(items, isolate=False)
         if error is None:
             return
-        log.info("a batch failed, doing it again piece by piece: %s", error)
+        log.info("a batch failed, doing it again piece by piece: %s", _first_line(error))
         error = await self._try(items, isolate=True)
         if error is None:
             return
@@ -266,7 +267,7 @@ class Inbox:
                 await batch.apply(uow, isolate=isolate)
         except Exception as error:
             # Any failure of a consumer or of the database ends here; which of the two decides what follows.
-            if isinstance(error, DBAPIError | OSError) and await self._is_away(error):
+            if is_outage(error):
                 raise DatabaseAway from error
             return error
         self._settle(items, batch.settle())
@@ -279,7 +280,7 @@ class Inbox:
         try:
             async with self._units.begin() as uow:
                 await quarantine.keep(uow, suspects)
-        except DBAPIError as again:
+        except (DBAPIError, OSError) as again:
             raise DatabaseAway from again
         if message.done is not None and not message.done.done():
             message.done.set_result(Receipt([], len(message.envelopes) + len(message.illegible)))
@@ -337,30 +338,19 @@ class Inbox:
 
     # the database away
 
-    async def _is_away(self, error: Exception) -> bool:
-        """A lost connection, a full disk and a locked file are nobody's fault in the batch: a write tells."""
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return True
-        if not isinstance(error, OperationalError | InterfaceError | OSError):
-            return False
-        return not await self._can_write()
-
-    async def _can_write(self) -> bool:
-        try:
-            await self._units.database.probe()
-        except (DBAPIError, OSError) as error:
-            log.debug("the database cannot be written: %s", error)
-            return False
-        return True
-
-    async def _wait_for_database(self) -> None:
+    async def _wait_for_database(self, items: Sequence[Message | Heard]) -> None:
+        """Until the batch that failed is committed: only the real work tells that a disk is no longer full."""
         self.healthy = False
         self._on_health(False)
-        attempt = 0
-        while not await self._can_write():
+        for attempt in itertools.count():
             await asyncio.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
-            attempt += 1
-        self._store.forget()
+            self._store.forget()
+            try:
+                await self._units.database.probe()
+                await self._commit(items)
+                break
+            except (DatabaseAway, DBAPIError, OSError) as error:
+                log.debug("the database is still away: %s", error)
         self._asked.clear()
         self.healthy = True
         log.warning("the database is back")
@@ -376,6 +366,10 @@ class Inbox:
         self._queued = 0
         self._link.hold(False)
         self._wake.clear()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _anchor(state: AgentState, arrival: datetime | None) -> Anchor | None:
