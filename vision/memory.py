@@ -34,7 +34,7 @@ def dump(
     """The snapshot of a watcher."""
     slots = {slot.id: _dump_state(states[slot.id], slot) for slot in rack.slots if slot.id in states}
     small = None if reference is None else _png(np.clip(reference * _QUANTUM + 128, 0, 255).astype(np.uint8))
-    return {"version": VERSION, "offset": [round(v, 2) for v in offset], "reference": small, "slots": slots}
+    return {"version": VERSION, "offset": [round(float(v), 2) for v in offset], "reference": small, "slots": slots}
 
 
 def load(
@@ -72,7 +72,7 @@ def _dump_state(state: SlotState, slot: Slot) -> dict[str, Any]:
     return {
         "count": state.count,
         "declared": state.declared,
-        "confidence": round(state.confidence, 3),
+        "confidence": round(float(state.confidence), 3),
         "polygon": _corners(slot),
         "look": _dump_look(state.look),
         "full": None if state.full is None else _dump_look(state.full),
@@ -91,7 +91,12 @@ def _load_state(raw: Mapping[str, Any], slot: Slot) -> SlotState:
 
 def _dump_look(look: Look) -> dict[str, Any]:
     mask = _png(look.mask.astype(np.uint8) * 255)
-    return {"pixels": _png(look.pixels), "mask": mask, "level": round(look.level, 2), "noise": round(look.noise, 3)}
+    return {
+        "pixels": _png(look.pixels),
+        "mask": mask,
+        "level": round(float(look.level), 2),
+        "noise": round(float(look.noise), 3),
+    }
 
 
 def _load_look(raw: Mapping[str, Any]) -> Look:
