@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
 from asyncio import Task
 from collections.abc import AsyncIterator
-from importlib import metadata, util
+from importlib import metadata
 
 import msgspec
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import schema
+from central import migrations
+from central.alerts import routes as alerts_routes
 from central.alerts import service as alerts
 from central.core.database import Database, DatabaseBusy
 from central.core.facts import Consumers
@@ -30,12 +29,24 @@ from central.inbox.service import Inbox
 from central.link import Link, LinkDown
 from central.live import routes as live_routes
 from central.live.service import Live
+from central.machines import consumers as machines_consumers
+from central.machines import routes as machines_routes
+from central.machines import sweeps as machines_sweeps
+from central.people import consumers as people_consumers
+from central.stock import consumers as stock_consumers
+from central.ui import pages
+from central.work import consumers as work_consumers
+from central.work import routes as work_routes
+from central.work import sweeps as work_sweeps
 from contracts import topics
 from contracts.control import AgentState
 
 log = logging.getLogger(__name__)
 
-_FEATURES = ("people", "audit", "alerts", "items", "stock", "machines", "work", "ui")
+_CONSUMERS = (people_consumers, fleet_consumers, stock_consumers, machines_consumers, work_consumers)
+"""Lower features first: what they write is there when the higher ones look."""
+_SWEEPS = (machines_sweeps, work_sweeps)
+_ROUTERS = (inbox_routes, live_routes, alerts_routes, machines_routes, work_routes, pages)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -50,9 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.inbox = centre.inbox
     app.state.live = centre.live
     app.state.link = centre.link
-    app.include_router(inbox_routes.router)
-    app.include_router(live_routes.router)
-    _wire_features(app, centre)
+    for module in _ROUTERS:
+        app.include_router(module.router)
     return app
 
 
@@ -72,7 +82,10 @@ class Centre:
         self._is_open = False
         self.link.on_message = self._route
         self.link.on_up(self.live.wake)
-        fleet_consumers.register(self.consumers)
+        for consumers in _CONSUMERS:
+            consumers.register(self.consumers)
+        for sweeps in _SWEEPS:
+            sweeps.register(self.sweeps)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
@@ -90,7 +103,7 @@ class Centre:
         self._is_open = True
         await self.database.check_durability()
         async with self.database.engine.begin() as connection:
-            await _create_tables(connection)
+            await connection.run_sync(migrations.upgrade)
         again = await self.inbox.rerun_after_upgrade(metadata.version("copeau"))
         if again:
             log.info("%d facts of the quarantine are understood by this version", again)
@@ -147,20 +160,5 @@ class Centre:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _create_tables(connection: AsyncConnection) -> None:
-    await connection.run_sync(schema.metadata().create_all)
-
-
 async def _alarm(uow: UnitOfWork, key: str, title: str, text: str) -> None:
     await alerts.raise_alert(uow, key, "high", title, text)
-
-
-def _wire_features(app: FastAPI, centre: Centre) -> None:
-    for feature in _FEATURES:
-        if util.find_spec(f"central.{feature}.consumers"):
-            importlib.import_module(f"central.{feature}.consumers").register(centre.consumers)
-        if util.find_spec(f"central.{feature}.sweeps"):
-            importlib.import_module(f"central.{feature}.sweeps").register(centre.sweeps)
-        for module in ("routes", "pages"):
-            if util.find_spec(f"central.{feature}.{module}"):
-                app.include_router(importlib.import_module(f"central.{feature}.{module}").router)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib import util
-
 from sqlalchemy import MetaData
 
+import central.alerts.models
+import central.audit.models
 import central.core.uow
-import central.inbox.models  # noqa: F401  # registers its tables
+import central.fleet.models
+import central.inbox.models
+import central.items.models
+import central.machines.models
+import central.people.models
+import central.stock.models
+import central.work.models  # noqa: F401  # imported for their tables
 from central.core.types import Base
-
-_FEATURES = ("people", "audit", "alerts", "items", "stock", "machines", "work", "fleet", "live")
 
 
 def metadata() -> MetaData:
-    for feature in _FEATURES:
-        if util.find_spec(f"central.{feature}.models"):
-            importlib.import_module(f"central.{feature}.models")
     return Base.metadata
