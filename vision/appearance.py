@@ -36,6 +36,11 @@ _LEVEL = 100.0
 
 Band = npt.NDArray[np.float32]
 
+_DISPLACEMENTS = sorted(
+    ((dy, dx) for dy in range(-SEARCH, SEARCH + 1) for dx in range(-SEARCH, SEARCH + 1)),
+    key=lambda d: d[0] ** 2 + d[1] ** 2,
+)
+
 
 @dataclass(frozen=True)
 class Look:
@@ -95,6 +100,11 @@ def frame_level(frame: Frame) -> float:
     return float(max(np.median(frame[::8, ::8, 1]), 4.0))
 
 
+def strongest(image: Band) -> Band:
+    """The largest of the three channels, (h, w, 3) → (h, w); three times as fast as ``max(2)``."""
+    return np.asarray(np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2]), np.float32)
+
+
 def take_look(frames: Sequence[Frame], polygon: npt.NDArray[np.float32]) -> Look:
     """The median look of a place over a few clear frames (H, W, 3); ``polygon`` in px of those frames."""
     x0, y0 = polygon.min(0)
@@ -126,8 +136,8 @@ def compare(before: Look, after: Look) -> Comparison:
     a, limit_a = _band(before)
     b, limit_b = _band(after)
     limit = np.maximum(limit_a, limit_b) ** 2
-    left = (_unexplained(a, b) > limit + _slack(a)) & before.mask
-    came = (_unexplained(b, a) > limit + _slack(b)) & before.mask
+    left = _unexplained(a, b, limit + _slack(a), before.mask)
+    came = _unexplained(b, a, limit + _slack(b), before.mask)
     area = max(int(before.mask.sum()), 1)
     return Comparison(
         lost=float((left & (_structure(a) > limit)).sum()) / area,
@@ -137,7 +147,12 @@ def compare(before: Look, after: Look) -> Comparison:
 
 
 def _cut(frame: Frame, x0: float, y0: float, scale: float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]], np.float64)
+    left, top = max(int(x0) - 8, 0), max(int(y0) - 8, 0)
+    right, bottom = int(x0 + size[0] / scale) + 9, int(y0 + size[1] / scale) + 9
+    frame = frame[top : max(bottom, top + 1), left : max(right, left + 1)]
+    if frame.size == 0:  # the place lies outside the picture
+        return np.zeros((size[1], size[0], 3), np.uint8)
+    matrix = np.array([[scale, 0, (left - x0) * scale], [0, scale, (top - y0) * scale]], np.float64)
     if scale < 0.7:  # warpAffine does not average: soften first so that nothing aliases
         frame = np.asarray(cv2.blur(frame, (max(1, round(0.8 / scale)),) * 2), np.uint8)
     return np.asarray(
@@ -156,17 +171,21 @@ def _band(look: Look) -> tuple[Band, Band]:
     return np.asarray(band, np.float32), np.asarray(limit, np.float32)
 
 
-def _unexplained(these: Band, those: Band) -> Band:
-    """Least mean squared difference of each patch of ``these`` to ``those`` over all small displacements; (h, w)."""
+def _unexplained(these: Band, those: Band, limit: Band, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where the patches of ``these`` are found nowhere near in ``those``; (h, w).
+
+    The mean squared difference of a patch stays above ``limit`` for all displacements up to `SEARCH`, nearest first.
+    """
     height, width = these.shape[:2]
     padded = cv2.copyMakeBorder(those, SEARCH, SEARCH, SEARCH, SEARCH, cv2.BORDER_REPLICATE)
-    least = np.full((height, width), np.inf, np.float32)
-    for dy in range(2 * SEARCH + 1):
-        for dx in range(2 * SEARCH + 1):
-            step = these - padded[dy : dy + height, dx : dx + width]
-            squared = (step * step).max(2)
-            np.minimum(least, cv2.boxFilter(squared, -1, (_PATCH, _PATCH)), out=least)
-    return least
+    open_still = mask.copy()
+    for dy, dx in _DISPLACEMENTS:
+        step = these - padded[SEARCH + dy : SEARCH + dy + height, SEARCH + dx : SEARCH + dx + width]
+        squared = strongest(step * step)
+        open_still &= cv2.boxFilter(squared, -1, (_PATCH, _PATCH)) > limit
+        if not open_still.any():  # most places did not change: one or two displacements explain them
+            break
+    return open_still
 
 
 def _slack(band: Band) -> Band:
@@ -174,11 +193,11 @@ def _slack(band: Band) -> Band:
     gx = cv2.Sobel(band, -1, 1, 0, ksize=1) / 2
     gy = cv2.Sobel(band, -1, 0, 1, ksize=1) / 2
     step = (np.float32(0.5) * (np.abs(gx) + np.abs(gy))) ** 2
-    return np.asarray(cv2.boxFilter(step.max(2), -1, (_PATCH, _PATCH)), np.float32)
+    return np.asarray(cv2.boxFilter(strongest(step), -1, (_PATCH, _PATCH)), np.float32)
 
 
 def _structure(band: Band) -> Band:
     """Variance inside each patch, the largest of the channels: a smooth halo has little, an item's edges have much."""
     mean = cv2.boxFilter(band, -1, (_PATCH, _PATCH))
     square = cv2.boxFilter(band * band, -1, (_PATCH, _PATCH))
-    return np.asarray((square - mean * mean).max(2), np.float32)
+    return strongest(square - mean * mean)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.appearance import frame_level
+from vision.appearance import frame_level, strongest
 from vision.detectors.base import Frame
 from vision.slots import Rack
 
@@ -85,7 +85,7 @@ class Gate:
             step = np.abs(band - self._last)
             noise = float(np.median(step * (self._even + _OFFSET)))
             self._noise = noise if self._noise is None else 0.9 * self._noise + 0.1 * noise
-            moving = _cleaned((step - self._limit()).max(2) > 0).mean() > _MOVING_SHARE
+            moving = _cleaned(strongest(step - self._limit()) > 0).mean() > _MOVING_SHARE
         self._last = band
         return self._against_reference(band, bool(moving))
 
@@ -142,15 +142,18 @@ class Gate:
         small = cv2.resize(frame, self.size, interpolation=cv2.INTER_AREA)
         even = small.astype(np.float32) * np.float32(_LEVEL / frame_level(frame))
         self._even = np.asarray(cv2.blur(even, (5, 5)), np.float32)
-        log = np.log(even + np.float32(_OFFSET))
-        return np.asarray(cv2.GaussianBlur(log, (0, 0), _FINE) - cv2.GaussianBlur(log, (0, 0), _COARSE), np.float32)
+        log = np.asarray(cv2.log(even + np.float32(_OFFSET)))
+        quarter = (log.shape[1] // 4, log.shape[0] // 4)
+        coarse = cv2.GaussianBlur(cv2.resize(log, quarter, interpolation=cv2.INTER_AREA), (0, 0), _COARSE / 4)
+        fine = cv2.GaussianBlur(log, (0, 0), _FINE)
+        return np.asarray(fine - cv2.resize(coarse, self.size, interpolation=cv2.INTER_LINEAR), np.float32)
 
     def _against_reference(self, band: Small, moving: bool) -> Sight:
         foreground = np.zeros(band.shape[:2], np.uint8)
         if self._low is not None and self._high is not None:
             limit = self._limit()
             beyond = np.maximum(self._low - limit - band, band - self._high - limit)
-            foreground = _cleaned(beyond.max(2) > 0)
+            foreground = _cleaned(strongest(beyond) > 0)
             if self._margin:
                 inner = np.zeros_like(foreground)
                 inner[self._margin : -self._margin, self._margin : -self._margin] = 1

@@ -107,6 +107,7 @@ class RackWatcher:
         self._before: Frame | None = None
         self._film: SessionFilm | None = None
         self._checked = 0.0
+        self._clear_seen = 0
         self._restored: Mapping[str, Any] | None = None
 
     @property
@@ -216,7 +217,9 @@ class RackWatcher:
     def _clear_frame(self, frame: Frame, sight: Sight, ts: float) -> list[SlotChange]:
         assert self._gate is not None
         self._clear.append(frame)
-        self._gate.adopt(sight.band, 0.02)
+        self._clear_seen += 1
+        if self._clear_seen % 10 == 0:
+            self._gate.adopt(sight.band, 0.2)
         if ts - self._checked < self.settings.recheck_s:
             return []
         self._checked = ts
