@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from central.alerts.models import Alert
 from central.alerts.rules import LABELS, LEVELS, Level, graver
-from central.audit import service as audit
 from central.core.uow import UnitOfWork
 
 
@@ -83,7 +82,7 @@ async def is_open(uow: UnitOfWork, key: str) -> bool:
 
 
 async def acknowledge(uow: UnitOfWork, alert_id: int, by: str) -> None:
-    """Somebody has seen it; it stays open until its cause is gone. Raises LookupError."""
+    """Somebody has seen it; it stays open until its cause is gone. The row itself keeps by whom. Raises LookupError."""
     alert = await uow.session.get(Alert, alert_id)
     if alert is None:
         raise LookupError(f"Alerte inconnue : {alert_id}")
@@ -91,7 +90,6 @@ async def acknowledge(uow: UnitOfWork, alert_id: int, by: str) -> None:
         return
     alert.acknowledged_at, alert.acknowledged_by = uow.now, by
     await uow.session.flush()
-    await audit.record(uow, who=by, what="alerts.acknowledge", subject=f"alert:{alert_id}", key=alert.key)
     uow.tell("alerts")
 
 

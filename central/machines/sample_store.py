@@ -47,7 +47,7 @@ async def write(session: AsyncSession, arrived: Iterable[Arrived]) -> None:
             piece[0].extend(offsets)
             piece[1].extend(readings)
         if one.v:
-            last = max(range(len(one.dt)), key=one.dt.__getitem__)
+            last = one.dt.index(max(one.dt))
             value = (t0_ms + one.dt[last], one.v[last], one.unit)
             name = (one.machine, one.signal)
             if name not in newest or newest[name] <= value:
@@ -55,14 +55,13 @@ async def write(session: AsyncSession, arrived: Iterable[Arrived]) -> None:
     if not pieces:
         return
     blocks = await _blocks(session, pieces)
-    changed: dict[Key, tuple[Summary | None, Summary]] = {}
+    changed: dict[Key, tuple[int, float, Summary]] = {}
     rows = []
     for key, (offsets, readings) in pieces.items():
-        block = blocks.get(key)
-        before = None if block is None else block.summary()
-        block = block or Block()
+        block = blocks.get(key) or Block()
+        n, total = len(block.readings), sum(block.readings)
         block.add(offsets, readings)
-        changed[key] = (before, block.summary())
+        changed[key] = (n, total, block.summary())
         packed_offsets, packed = block.pack()
         rows.append(_where(key) | {"minute": _minute(key.minute), "offsets": packed_offsets, "readings": packed})
     await upsert(session, SampleBlock, rows)
@@ -132,16 +131,17 @@ async def _blocks(session: AsyncSession, keys: Iterable[Key]) -> dict[Key, Block
     return found
 
 
-async def _write_rollups(session: AsyncSession, changed: Mapping[Key, tuple[Summary | None, Summary]]) -> None:
+async def _write_rollups(session: AsyncSession, changed: Mapping[Key, tuple[int, float, Summary]]) -> None:
     """Minutes are summed anew from their block; an hour gets the difference that its minutes made.
 
+    `changed` is, for each minute, the n and total that it had, and its summary now.
     A replaced value may leave an hour's extremes too wide: two facts that disagree on one millisecond, never one fact
     applied twice.
     """
-    minutes = [_rollup(key, MINUTE_S, _minute(key.minute), after) for key, (_, after) in changed.items()]
+    minutes = [_rollup(key, MINUTE_S, _minute(key.minute), after) for key, (_, _, after) in changed.items()]
     hours: dict[tuple[str, str, datetime], Summary] = {}
-    for key, (before, after) in changed.items():
-        delta = after if before is None else after._replace(n=after.n - before.n, total=after.total - before.total)
+    for key, (n, total, after) in changed.items():
+        delta = after._replace(n=after.n - n, total=after.total - total)
         at = (key.machine, key.signal, _minute(key.minute // 60 * 60))
         hours[at] = rules.merge(hours[at], delta) if at in hours else delta
     rollup = SampleRollup

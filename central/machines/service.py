@@ -25,6 +25,8 @@ from central.machines.models import (
 from central.machines.rules import SHOP_WEEK, STATE_LABELS, Bucket, Calendar, Span, StateEvent, StateInterval
 from central.machines.store import insert_new
 
+_LOST = frozenset({"lost", "error"})
+
 
 @dataclass(frozen=True, slots=True)
 class MachineView:
@@ -196,9 +198,10 @@ async def timeline(uow: UnitOfWork, code: str, begin: datetime, end: datetime) -
     events = [StateEvent(*row) for query in (before, within) for row in await uow.session.execute(query)]
     found = rules.intervals(events)
     row = await uow.session.get(MachineTile, code)
-    if found and row is not None and row.heard_at is not None and is_silent(row, uow) and row.state != "silent":
+    since = _silent_from(row) if row is not None else None
+    if found and row is not None and since is not None and is_silent(row, uow) and row.state != "silent":
         last = found[-1]
-        since = max(row.heard_at, last.begin)
+        since = max(since, last.begin)
         found[-1:] = [
             StateInterval(last.begin, since, last.state, last.programme, last.tool, last.detail),
             StateInterval(since, None, "silent", detail=row.source_message),
@@ -285,10 +288,15 @@ def is_silent(row: MachineTile, uow: UnitOfWork) -> bool:
     return (
         row.state == "silent"
         or row.silent_since is not None
-        or row.source_status in {"lost", "error"}
+        or row.source_status in _LOST
         or row.heard_at is None
         or row.heard_at < stale
     )
+
+
+def _silent_from(row: MachineTile) -> datetime | None:
+    """Since when nothing is known: the loss that its agent reported, else when it was last heard."""
+    return row.source_at if row.source_status in _LOST else row.heard_at or row.silent_since
 
 
 # Calendar --------------------------------------------------------------------------------------------------------
@@ -383,7 +391,7 @@ def _tile(
         declared=m.declared,
         state=state,
         state_label=STATE_LABELS[state],
-        since=(t.silent_since or t.source_at or t.heard_at) if silent and t.state != "silent" else t.since,
+        since=_silent_from(t) if silent and t.state != "silent" else t.since,
         last_state=t.state,
         programme=t.programme,
         tool=t.tool,

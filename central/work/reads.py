@@ -369,9 +369,9 @@ async def summary(uow: UnitOfWork) -> Summary:
     open_phases = await session.execute(
         select(interval.phase, func.count()).where(interval.end.is_(None)).group_by(interval.phase)
     )
-    phases = dict(open_phases.tuples().all())
+    phases = dict(open_phases.all())
     found = await session.execute(select(Operation.status, func.count()).group_by(Operation.status))
-    statuses = dict(found.tuples().all())
+    statuses = dict(found.all())
     today = day_span(uow.now.astimezone(uow.settings.zone).date(), uow.settings.zone)
     made = await session.scalar(select(func.sum(p.parts)).where(p.at >= today.begin, p.at < today.end))
     waiting = await session.scalar(select(func.sum(p.parts)).where(p.operation.is_(None), p.parts > 0))

@@ -230,8 +230,9 @@ async def assign_parts(uow: UnitOfWork, machine: str, since: datetime) -> None:
     parts = PartsAssigned
     rows = (
         await uow.session.execute(
-            select(parts.fact_id, parts.at, parts.programme, parts.cycles, parts.operation, parts.parts, parts.why)
-            .where(parts.machine == machine, parts.by.is_(None), parts.at >= since)
+            select(
+                parts.fact_id, parts.at, parts.programme, parts.cycles, parts.operation, parts.parts, parts.why
+            ).where(parts.machine == machine, parts.by.is_(None), parts.at >= since)
         )
     ).all()
     if not rows:
