@@ -39,7 +39,7 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Tick:
     x: float
-    hour: int
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,17 @@ def band(found: Timeline, begin: datetime, end: datetime, now: datetime, zone: A
         Segment(x(i.begin), max(0.8, x(i.end or now) - x(i.begin)), i.state, i.begin, i.end or now, i.programme)
         for i in found.intervals
     ]
-    hours = [begin + timedelta(hours=step) for step in range(0, round(span / 3600) + 1, 2)]
-    ticks = [Tick(x(at), at.astimezone(zone).hour) for at in hours if at < end]
+    quarters = [begin + (end - begin) * step / 4 for step in range(5)]
+    ticks = [Tick(x(at), _hour(at.astimezone(zone), last=at == end)) for at in quarters]
     minutes = sorted(found.minutes.items(), key=lambda pair: -pair[1])
     return Band(segments, ticks, x(now), minutes)
+
+
+def _hour(at: datetime, *, last: bool) -> str:
+    """``6 h``; on the two days that change the clocks a quarter of the day is not a whole hour."""
+    if last:
+        return "24 h"
+    return f"{at.hour} h {at.minute:02d}" if at.minute else f"{at.hour} h"
 
 
 async def _require(uow: UnitOfWork, code: str) -> Tile:

@@ -16,6 +16,7 @@ from central.ui.shell import USER, full_page, waiting
 from central.ui.stock import names_in
 from central.ui.templating import render, units_of
 from central.ui.working import loads_of, running_now
+from central.work import service as work
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -33,7 +34,7 @@ async def _alerts(uow: UnitOfWork) -> dict[str, Any]:
 
 
 async def _running(uow: UnitOfWork) -> dict[str, Any]:
-    return {"running": await running_now(uow)}
+    return {"running": await running_now(uow), "conflicts": await work.conflicts(uow, limit=20)}
 
 
 async def _movements(uow: UnitOfWork) -> dict[str, Any]:
@@ -86,3 +87,13 @@ async def acknowledge(request: Request, alert: int) -> Response:
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
         return render(request, "parts/alerts.html", **await _alerts(uow))
+
+
+@router.post("/conflits/{conflict}/regle")
+async def settle(request: Request, conflict: int) -> Response:
+    async with units_of(request).begin() as uow:
+        try:
+            await work.settle_conflict(uow, conflict, USER)
+        except LookupError as error:
+            raise HTTPException(404, str(error)) from error
+        return render(request, "parts/running.html", **await _running(uow))

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from paho.mqtt import client as mqtt
 
 from contracts.envelope import Envelope, encode_pack
 from contracts.facts import KIND_OF
@@ -68,6 +69,16 @@ class Centre:
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=20)
+
+
+def publish(broker_port: int, topic: str, payload: bytes) -> None:
+    """One message through the real broker, as an agent sends it."""
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", broker_port)
+    client.loop_start()
+    client.publish(topic, payload, qos=1).wait_for_publish(10)
+    client.loop_stop()
+    client.disconnect()
 
 
 class Terminal:

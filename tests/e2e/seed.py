@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import cv2
+import msgspec
 import numpy as np
 
 from central import schema
@@ -18,6 +19,8 @@ from central.machines import service as machines
 from central.people import service as people
 from central.work import service as work
 from central.work.service import Debit
+from contracts import topics
+from contracts.control import AgentState, PartState, StreamState
 from contracts.facts import (
     CodeScanned,
     CycleEnded,
@@ -30,7 +33,7 @@ from contracts.facts import (
     StockObserved,
     WorkClocked,
 )
-from tests.e2e.harness import Terminal
+from tests.e2e.harness import SITE, Terminal, publish
 
 INSERT, DRILL, BAR = "CNMG120408-PM", "FORET-8.5", "BARRE-42CRMO4-40"
 INSERT_EAN = "7323220123456"
@@ -251,6 +254,33 @@ def _machines_live(terminal: Terminal, ago: object) -> None:
         )
     terminal_samples = Terminal(terminal.centre, terminal.agent)
     terminal_samples.send_timed(samples, "samples")
+
+
+def agents(port: int) -> None:
+    """Two agents that state themselves through the broker; one has a backlog and a part that failed."""
+    now = datetime.now(UTC)
+    for name, pending, parts in (
+        ("rack-1", 0, [("rack-a", "rack", "running", "")]),
+        (
+            "atelier-1",
+            37,
+            [("tour-1", "machine", "running", ""), ("scie-1", "machine", "failed", "la scie ne répond plus")],
+        ),
+    ):
+        state = AgentState(
+            online=True,
+            agent=name,
+            boot=f"boot{name.replace('-', '')}",
+            run="run00001",
+            ts=now,
+            off=12,
+            version="0.1.0",
+            facts=StreamState(last=412 + pending, acked=412, pending=pending),
+            samples=StreamState(last=9000, acked=9000, pending=0),
+            parts=[PartState(name=n, kind=k, status=s, detail=d, since=now) for n, k, s, d in parts],  # type: ignore[arg-type]  # a word of PartStatus
+            disk_used=0.04,
+        )
+        publish(port, topics.state(SITE, name), msgspec.json.encode(state))
 
 
 def clocked(action: str, operation: str, person: str = "p-7k3f", **more: object) -> WorkClocked:

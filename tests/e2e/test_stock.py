@@ -8,11 +8,14 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from contracts import topics
+from contracts.envelope import encode
 from contracts.facts import StockCounted
 from tests.e2e.conftest import Watch
-from tests.e2e.harness import Centre, Terminal
+from tests.e2e.harness import SITE, Centre, Terminal, publish
 from tests.e2e.operator_post import Post
 from tests.e2e.seed import INSERT, INSERT_EAN, pick
+from tests.support.broker import Broker
 
 NewContext = Callable[..., BrowserContext]
 LABEL = "Plaquette CNMG 120408"
@@ -45,6 +48,14 @@ def test_a_pick_appears_without_reload(page: Page, rack: Terminal) -> None:
     taken(page).locator("summary").click()
     expect(page.get_by_role("img", name=f"{LABEL}, avant")).to_be_visible()
     assert page.evaluate("window.sameDocument") is True
+
+
+def test_a_pick_through_the_broker_appears_too(page: Page, rack: Terminal, broker: Broker) -> None:
+    page.goto("/stock")
+    expect(level(page)).to_have_text("6")
+    fact = Terminal(rack.centre, "rack-1").envelope(pick(6, 5))
+    publish(broker.port, topics.facts(SITE, "rack-1"), encode(fact))
+    expect(level(page)).to_have_text("5")
 
 
 def test_a_search_survives_the_next_movement(page: Page, rack: Terminal) -> None:

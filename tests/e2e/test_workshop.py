@@ -12,6 +12,7 @@ from contracts.facts import MachineAlarm, MachineStateChanged, SourceStatus
 from tests.e2e import seed
 from tests.e2e.conftest import Watch
 from tests.e2e.harness import Centre, Terminal
+from tests.support.broker import Broker
 
 PAGES = ["/", "/stock", "/stock/CNMG120408-PM", "/machines/tour-1", "/quarantaine", "/agents", "/poste"]
 
@@ -73,6 +74,17 @@ def test_no_page_scrolls_sideways(new_context: Callable[..., BrowserContext], ce
         page.wait_for_load_state("load")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, path
+
+
+def test_agents_show_themselves_and_their_backlog(page: Page, centre: Centre, broker: Broker) -> None:
+    page.goto("/agents")
+    expect(page.locator("#agents")).to_contain_text("Aucun agent n’a encore parlé")
+    seed.agents(broker.port)
+    row = page.locator("tr", has_text="atelier-1")
+    expect(row).to_contain_text("Connecté")
+    expect(row).to_contain_text("37\u00a0faits")
+    expect(row.locator(".badge.fault")).to_have_text("scie-1")
+    expect(row).to_contain_text("Sans nouvelles")  # never heard again: four seconds here
 
 
 def test_what_is_refused_is_shown_and_put_away(page: Page, centre: Centre) -> None:

@@ -19,7 +19,7 @@ function refresh(part) {
   setTimeout(() => {
     waiting.delete(part);
     if (!part.isConnected) return;
-    if (part.querySelector('[data-editing]:focus-within')) return void setTimeout(() => refresh(part), 3000);
+    if (part.querySelector('[data-editing] :is(input, select, textarea):focus')) return void setTimeout(() => refresh(part), 3000);
     window.htmx.trigger(part, 'live');
   }, 100);
 }
@@ -82,4 +82,14 @@ window.addEventListener('pagehide', () => stream.close());
 window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 setInterval(tick, 1000);
 document.body.addEventListener('htmx:afterSwap', tick);
+
+// What a person has unfolded stays unfolded when its list is read again.
+let unfolded = [];
+document.body.addEventListener('htmx:beforeSwap', (event) => {
+  unfolded = [...event.detail.target.querySelectorAll('[id] > details[open], [id] details[open]')].map((details) => details.closest('[id]').id);
+});
+document.body.addEventListener('htmx:afterSettle', () => {
+  for (const id of unfolded) document.getElementById(id)?.querySelector('details')?.setAttribute('open', '');
+  unfolded = [];
+});
 tick();

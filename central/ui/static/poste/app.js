@@ -204,9 +204,9 @@ function ask() {
 
 function post() {
   const list = mine();
-  const active = list.filter((one) => one.mine);
+  const active = list.filter((one) => one.mine).sort((a, b) => b.mine.since - a.mine.since);
   const selected = ui.selected && list.find((one) => one.code === ui.selected && !one.mine);
-  const file = list.filter((one) => !one.mine && one.status !== 'done' && !one.unknown);
+  const file = list.filter((one) => !one.mine && one.status !== 'done' && one.kind !== 'external' && !one.unknown);
   return [
     ui.mode ? moving() : null,
     selected ? card(selected) : null,
