@@ -64,7 +64,9 @@ class Agent:
             sending = asyncio.create_task(uplink.run(), name="uplink")
             watching = asyncio.create_task(_watch_room(outbox), name="room")
             try:
-                await asyncio.gather(sending, watching)
+                done, _ = await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
             finally:
                 await supervisor.stop()
                 await asyncio.wait([asyncio.create_task(uplink.say_offline())], timeout=_LEAVE_WITHIN_S)

@@ -39,7 +39,7 @@ from cnc_bridge.config import parse as parse_machine
 from contracts.envelope import NAME_PATTERN
 from edge_agents.link import Broker
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
 _Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 _Path = Annotated[Path, Field(strict=False)]
 _Where = tuple[str | int, ...]

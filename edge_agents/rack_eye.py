@@ -6,6 +6,7 @@ snapshot that comes with each change and is saved with it, so that it may be kil
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -149,7 +150,7 @@ def _settlements(
         changes = watcher.feed(frame.image, frame.ts)
         if changes or (before is not State.CLEAR and watcher.state is State.CLEAR):
             said = [_change(change, items[change.slot]) for change in changes]
-            yield Settled(said, msgspec.json.encode(watcher.snapshot()))
+            yield Settled(said, json.dumps(watcher.snapshot()).encode())
 
 
 def _change(change: SlotChange, item: str) -> Change:
