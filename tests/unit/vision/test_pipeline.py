@@ -61,7 +61,8 @@ class Bench:
             cv2.circle(image, hand, 30, (110, 140, 190), -1, cv2.LINE_AA)
         matrix = np.array([[1, 0, self.shift[0]], [0, 1, self.shift[1]]], np.float64)
         moved = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
-        return np.clip(moved * self.gain + self.rng.normal(0, 2, moved.shape), 0, 255).astype(np.uint8)
+        noisy = np.clip(moved * self.gain + self.rng.normal(0, 2, moved.shape), 0, 255)
+        return np.asarray(noisy, np.uint8)
 
     def show(self, frames: int, hand: tuple[int, int] | None = None) -> list[SlotChange]:
         changes = []
