@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from central import schema
+from central import migrations
 from central.core.database import Database
 from central.core.settings import Settings
 from central.core.uow import Units
@@ -18,7 +18,7 @@ async def prepare(settings: Settings) -> AsyncIterator[Units]:
     try:
         await database.take_start_lock()
         async with database.engine.begin() as connection:
-            await connection.run_sync(schema.metadata().create_all)
+            await connection.run_sync(migrations.upgrade)
         yield Units(database, settings)
     finally:
         await database.close()

@@ -18,30 +18,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
-import numpy as np
-import numpy.typing as npt
+from copeau.demo.rack_show import rendered_rack
+from copeau.demo.show import DATA, FPS, Shown, closing
 
-DATA = Path(__file__).parent / "data"
-FPS = 10
-CLIP_REST_S = 6.0
 BOUNDARY = b"frame"
-
-
+CLIP_REST_S = 6.0
 START_REST_S = 6.0
 """Nothing happens before somebody has watched for so long: an agent first learns what lies there."""
-
-closing = threading.Event()
-"""Set by SIGUSR1: shows finish what they began, then rest."""
-
-
-class Shown(NamedTuple):
-    """One frame: its JPEG, and what a hand finished with this frame (slot, change)."""
-
-    jpeg: bytes
-    events: list[tuple[str, int]]
 
 
 def clip() -> Iterator[Shown]:
@@ -100,11 +84,6 @@ class Camera:
             return self._count, self._jpeg
 
 
-def encode(image: npt.NDArray[np.uint8]) -> bytes:
-    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    return jpeg.tobytes()
-
-
 def _handler(cameras: dict[str, Camera]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -131,8 +110,6 @@ def _handler(cameras: dict[str, Camera]) -> type[BaseHTTPRequestHandler]:
 
 
 def main() -> None:
-    from copeau.demo.rack_show import rendered_rack
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("truth", type=Path)

@@ -34,16 +34,15 @@ def made_by_agents(outboxes: Iterable[tuple[str, Path]]) -> Seqs:
     return made
 
 
-def backlog(path: Path) -> int:
+def backlog(agent: str, path: Path) -> Seqs:
     """Facts of an outbox that the centre has not acknowledged yet."""
+    waiting: Seqs = {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        waiting = 0
-        for stream, base, acked in connection.execute(
-            "SELECT stream, base, acked FROM boots WHERE number = (SELECT max(number) FROM boots)"
-        ).fetchall():
+        newest = "SELECT stream, base + acked FROM boots WHERE number = (SELECT max(number) FROM boots)"
+        for stream, settled in connection.execute(newest).fetchall():
             last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (stream,)).fetchone()
-            waiting += max(0, (int(last[0]) if last else 0) - base - acked)
-        return waiting
+            waiting[agent, stream] = max(0, (int(last[0]) if last else 0) - settled)
+    return waiting
 
 
 def shown_by_cameras(directory: Path) -> Counter[tuple[str, str, int]]:
@@ -57,10 +56,11 @@ def shown_by_cameras(directory: Path) -> Counter[tuple[str, str, int]]:
 
 
 async def closing_counts(
-    settings: Settings, made: Seqs, shown: Counter[tuple[str, str, int]], clockings: int
+    settings: Settings, made: Seqs, waiting: Seqs, shown: Counter[tuple[str, str, int]]
 ) -> dict[str, Any]:
-    """Compare what the sources made with what the centre holds. `lost` and `doubled` are against identities and
-    effects.
+    """Compare what the sources made with what the centre holds, by identities and by effects.
+
+    `waiting` facts are not acknowledged yet: they lie in their outbox, and are sent when it opens again.
     """
     async with prepare(settings) as units, units.reading() as uow:
         session = uow.session
@@ -79,14 +79,14 @@ async def closing_counts(
     return {
         "facts_made": sum(made.values()),
         "committed": sum(committed.values()),
-        "lost": sum(max(0, count - committed.get(key, 0)) for key, count in made.items()),
+        "waiting": sum(waiting.values()),
+        "lost": sum(max(0, n - waiting.get(key, 0) - committed.get(key, 0)) for key, n in made.items()),
         "doubled": doubled,
         "picks_true": sum(shown.values()),
         "picks_seen": sum((seen & shown).values()),
         "picks_false": sum((seen - shown).values()),
         "scans": scans,
         "clockings": clocked,
-        "clockings_made": clockings,
         "parts": int(parts or 0),
         "quarantined": quarantined,
     }

@@ -96,8 +96,6 @@ class Operator(threading.Thread):
     ) -> None:
         super().__init__(name=person, daemon=True)
         self.terminal = terminal
-        self.scans = 0
-        self.clockings = 0
         self._person = person
         self._operations = operations
         self._items = items
@@ -111,8 +109,6 @@ class Operator(threading.Thread):
             if self._ended.wait(act_at):
                 break
             self.terminal.say(act)
-            self.scans += isinstance(act, CodeScanned)
-            self.clockings += isinstance(act, WorkClocked)
 
     def finish(self, patience_s: float = 10.0) -> None:
         """Stop working and wait until everything was acknowledged."""

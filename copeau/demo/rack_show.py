@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from copeau.demo.cameras import FPS, Shown, closing, encode
+from copeau.demo.show import FPS, Shown, closing, encode
 from vision.rendering.live import LiveRack, Stretch
 
 SEED = 7

@@ -18,11 +18,11 @@ from typing import Any
 
 from central.core.settings import Settings
 from copeau.demo import stage
-from copeau.demo.cameras import DATA
 from copeau.demo.counts import backlog, closing_counts, made_by_agents, shown_by_cameras
 from copeau.demo.operators import Operator, Terminal
 from copeau.demo.processes import CannotStart, Processes, find_mosquitto, free_port, port_is_free
 from copeau.demo.rack_show import write_rack
+from copeau.demo.show import DATA
 
 _log = logging.getLogger(__name__)
 
@@ -125,8 +125,10 @@ class Demo:
         for operator in self._operators:
             made[operator.terminal.agent, "facts"] = operator.terminal.made
         shown = shown_by_cameras(self.directory / "truth")
-        clockings = sum(operator.clockings for operator in self._operators)
-        return asyncio.run(closing_counts(self._settings, made, shown, clockings))
+        waiting = {(o.terminal.agent, "facts"): o.terminal.waiting for o in self._operators}
+        for name, path in outboxes:
+            waiting |= backlog(name, path)
+        return asyncio.run(closing_counts(self._settings, made, waiting, shown))
 
     def stop(self) -> None:
         for operator in self._operators:
@@ -145,7 +147,7 @@ class Demo:
 
     def _wait_for_backlog(self, agent: str) -> None:
         limit = time.monotonic() + _SETTLE_S
-        while backlog(self.directory / f"{agent}.outbox.db") and time.monotonic() < limit:
+        while any(backlog(agent, self.directory / f"{agent}.outbox.db").values()) and time.monotonic() < limit:
             time.sleep(0.3)
 
 

@@ -20,7 +20,7 @@ OPERATORS = {"p-op1": "Opérateur 1", "p-op2": "Opérateur 2"}
 RACK_A = {"insert": "PLAQ-{slot}", "drill": "FORET-{slot}", "endmill": "FRAISE-{slot}"}
 _LABELS = {"insert": "Plaquette de tournage", "drill": "Foret carbure", "endmill": "Fraise carbure"}
 RACK_B = {
-    "A": ("FLUIDE-COUPE", "Huile de coupe, flacon 1 L"),
+    "A": ("HUILE-COUPE", "Huile de coupe, flacon 1 L"),
     "B": ("DEGRIPPANT", "Dégrippant, flacon 1 L"),
     "C": ("ALCOOL-ISO", "Alcool isopropylique, flacon 1 L"),
 }
@@ -77,8 +77,8 @@ async def _item(
     unit: str = "pce",
     minimum: int = 0,
 ) -> None:
-    await items.add_item(uow, code, label, item_class, unit=unit, minimum=minimum)
     await items.add_place(uow, place)
+    await items.add_item(uow, code, label, item_class, unit=unit, minimum=minimum, place=place)
     if qty:
         await stock.receive(uow, code, qty, place, comment="Stock de départ", key=f"demo:{code}")
 
