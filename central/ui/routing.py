@@ -31,6 +31,7 @@ class PageRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
+                _refuse_other_sites(request)
                 response = await handler(request)
             except HTTPException as error:
                 response = failure(request, error.status_code, str(error.detail))
@@ -46,6 +47,12 @@ class PageRoute(APIRoute):
             return response
 
         return answer
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """Only our own pages change things: another site cannot send this header without being asked first (CORS)."""
+    if request.method != "GET" and "HX-Request" not in request.headers:
+        raise HTTPException(403, "Cette action se fait depuis les pages de Copeau.")
 
 
 def failure(request: Request, status: int, detail: str) -> Response:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,15 @@ from tests.support.broker import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "atelier"
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Generous: it only tells a hang from a slow machine."""
+    until = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > until:
+            raise AssertionError("still not so after the time-out")
+        time.sleep(0.1)
 
 
 class Centre:
@@ -66,6 +77,20 @@ class Centre:
             self._process.send_signal(how)
             self._process.wait(20)
             self._process = None
+
+    def backup(self) -> Path:
+        """A copy of the stopped centre's database."""
+        kept = self.directory / "backup"
+        kept.mkdir()
+        for file in self.directory.glob("copeau.db*"):
+            shutil.copy(file, kept)
+        return kept
+
+    def restore(self, kept: Path) -> None:
+        for file in self.directory.glob("copeau.db*"):
+            file.unlink()
+        for file in kept.iterdir():
+            shutil.copy(file, self.directory)
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=20)

@@ -10,8 +10,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from contracts.codes import format_code
 from contracts.facts import StockCounted
 from tests.e2e.conftest import Watch
-from tests.e2e.harness import Centre, Terminal
-from tests.e2e.operator_post import Post
+from tests.e2e.harness import Centre, Terminal, wait_until
+from tests.e2e.operator_post import SYNCED, Post
 from tests.e2e.seed import BAR
 
 NewContext = Callable[..., BrowserContext]
@@ -117,6 +117,31 @@ def test_two_tabs_send_once(new_context: NewContext, centre: Centre) -> None:
     other.scan(TURNING)
     one.synced()
     other.press("Première bonne")
+    other.said("première bonne")
     expect(one.page.locator(".card")).to_contain_text("Série")
     one.synced()
     assert [action for action, *_ in clockings(centre, "OF118-20")] == ["start", "first_good"]
+
+
+def test_a_centre_restored_from_a_backup_gets_again_what_it_lost(
+    new_context: NewContext, centre: Centre, watch: Watch
+) -> None:
+    post = Post(new_context(390, 844)).open()
+    post.badge()
+    post.scan(TURNING)
+    post.said("démarré")
+    post.synced()
+    watch.offline = True
+    centre.stop()
+    yesterday = centre.backup()
+    centre.start()
+    post.press("Première bonne")
+    post.said("première bonne")
+    post.synced()
+    assert len(clockings(centre, "OF118-20")) == 2
+    centre.stop()
+    centre.restore(yesterday)
+    assert len(clockings(centre, "OF118-20")) == 1
+    centre.start()
+    expect(post.page.locator(".sync")).to_have_text(SYNCED)
+    wait_until(lambda: clockings(centre, "OF118-20") == [("start", 0, 0), ("first_good", 0, 0)])

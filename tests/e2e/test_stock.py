@@ -116,6 +116,8 @@ def test_a_doubt_is_confirmed_and_taken_back(page: Page, rack: Terminal) -> None
     rack.send(pick(6, 5, confidence=0.6, review=True))
     expect(level(page)).to_contain_text("6")
     expect(level(page)).to_contain_text("(−1 à confirmer)")
+    expect(page.locator(".proposal")).to_have_count(1)
+    page.keyboard.press("j")
     page.keyboard.press("c")
     expect(level(page)).to_have_text("5")
     page.locator("#review").get_by_role("button", name="Annuler").click()

@@ -119,3 +119,8 @@ def test_an_unknown_address_is_said_in_french(centre: Centre) -> None:
     reply = centre.get("/rien")
     assert reply.status_code == 404
     assert "Page introuvable" in reply.text
+
+
+def test_another_site_cannot_act(centre: Centre) -> None:
+    reply = httpx.post(f"{centre.url}/revue/1/confirmer", headers={"Origin": "http://elsewhere.test"}, timeout=20)
+    assert reply.status_code == 403

@@ -52,6 +52,9 @@ async function write(kind, body, said) {
     toast(`Rien n’a été enregistré : ${error.message}. Libérez de la place sur cet appareil, puis recommencez.`, 'fault');
     return false;
   }
+  // The chip must not say "Synchronisé" beside "Enregistré"; the rest of the screen follows from the store.
+  data.pending += 1;
+  render();
   navigator.vibrate?.(40);
   toast(said, 'normal');
   sender.wake();
@@ -80,9 +83,9 @@ const actions = {
   },
 };
 
-async function moved(text, format) {
-  const body = { code: text, format, post: data.agent, action: ui.mode, qty: 1000, person: data.operator?.id ?? null, operation: running()?.code ?? null };
-  const verb = ui.mode === 'take' ? 'Pris' : 'Rendu';
+async function moved(text, format, mode = ui.mode) {
+  const body = { code: text, format, post: data.agent, action: mode, qty: 1000, person: data.operator?.id ?? null, operation: running()?.code ?? null };
+  const verb = mode === 'take' ? 'Pris' : 'Rendu';
   const item = data.copy?.items?.find((one) => one.code === itemCode(text));
   if (await write('code.scanned', body, `Enregistré : ${verb.toLowerCase()} ${item?.name ?? text}`)) {
     ui.taken.unshift({ verb, text: item?.name ?? text, at: clock.now() });
@@ -99,13 +102,21 @@ function itemCode(text) {
 
 // --- codes ---------------------------------------------------------------------------------------------------------
 
-async function read(candidates, format = 'clavier') {
+// One thing after the other: a scan that follows a button in the same breath sees what the button has recorded.
+let turn = Promise.resolve();
+function inTurn(act) {
   dialogs.dismiss();
+  turn = turn.then(act).catch((error) => toast(`Cette action a échoué : ${error.message}`, 'fault'));
+  return turn;
+}
+
+async function read(candidates, format = 'clavier', mode = ui.mode) {
+  await load();
   const found = meaning(candidates, data.copy, parseCode, BadCheck);
   if (found.type === 'bad') return toast(`Code mal lu : ${found.text}. Scannez encore une fois.`, 'attention');
   if (found.type === 'person') return choose(found.id);
   if (found.type === 'operation') return withOperator(() => operationRead(found.id));
-  if (ui.mode) return withOperator(() => moved(found.text, format));
+  if (mode) return withOperator(() => moved(found.text, format, mode));
   if (found.type === 'item' || found.type === 'unknown') {
     ui.item = { text: found.text, format };
     return withOperator(render);
@@ -183,7 +194,7 @@ function who() {
     h('h1', {}, 'Qui êtes-vous ?'),
     h('p', { class: 'muted' }, icon('scan'), ' Passez votre badge, ou touchez votre nom.'),
     persons.length
-      ? h('div', { class: 'choices' }, persons.map((person) => h('button', { class: 'big', 'data-key': `p-${person.id}`, onclick: () => choose(person.id) }, icon('person'), person.name)))
+      ? h('div', { class: 'choices' }, persons.map((person) => h('button', { class: 'big', 'data-key': `p-${person.id}`, onclick: () => inTurn(() => choose(person.id)) }, icon('person'), person.name)))
       : h('p', { class: 'hint' }, h('strong', {}, 'Aucun opérateur connu ici.'), ' Ce poste n’a pas encore reçu sa copie du centre. Passez un badge, ou vérifiez que le centre est allumé.'));
 }
 
@@ -192,7 +203,7 @@ function ask() {
   const { text, format } = ui.item;
   const code = itemCode(text);
   const name = data.copy?.items?.find((one) => one.code === code)?.name ?? text;
-  const go = (mode) => async () => { Object.assign(ui, { mode, item: null }); await moved(text, format); };
+  const go = (mode) => () => inTurn(async () => { Object.assign(ui, { mode, item: null }); await moved(text, format); });
   return h('section', { class: 'who-list' },
     h('h1', {}, 'Pris ou rendu ?'),
     h('p', {}, name),
@@ -232,7 +243,7 @@ function card(operation) {
   const form = !clocking ? 'idle' : clocking.state === 'paused' ? 'paused' : clocking.phase === 'setup' ? 'setup' : 'run';
   const words = { idle: 'Prête', paused: `Suspendue${clocking?.reason ? ` : ${clocking.reason}` : ''}`, setup: 'Réglage', run: 'Série' }[form];
   const picture = { idle: 'operation', paused: 'pause', setup: 'setup', run: 'running' }[form];
-  const button = (name, label, its, kind = '') => h('button', { class: `big ${kind}`, 'data-key': `${name}-${operation.code}`, onclick: () => actions[name](operation) }, icon(its), label);
+  const button = (name, label, its, kind = '') => h('button', { class: `big ${kind}`, 'data-key': `${name}-${operation.code}`, onclick: () => inTurn(() => actions[name](find(operation.code))) }, icon(its), label);
   const buttons = {
     idle: [button('start', 'Démarrer', 'running', 'primary')],
     paused: [button('resume', 'Reprendre', 'running', 'primary'), button('end', 'Terminer', 'stop')],
@@ -258,7 +269,7 @@ function moving() {
 
 function bottom() {
   const mode = (name, label) => h('button', { class: 'big', 'data-key': name, 'aria-pressed': String(ui.mode === name), onclick: () => { ui.mode = ui.mode === name ? null : name; ui.taken = []; render(); } }, icon(name), label);
-  return h('footer', { class: 'bottom' }, mode('take', 'Prendre'), mode('return', 'Rendre'), h('button', { class: 'big', 'data-key': 'type', onclick: type }, icon('keyboard'), 'Code'));
+  return h('footer', { class: 'bottom' }, mode('take', 'Prendre'), mode('return', 'Rendre'), h('button', { class: 'big', 'data-key': 'type', onclick: () => inTurn(type) }, icon('keyboard'), 'Code'));
 }
 
 function toast(text, form) {
@@ -277,7 +288,10 @@ setInterval(() => { if (!document.hidden) fetchCopy(); }, COPY_EVERY_MS);
 addEventListener('online', () => { clock.measure().catch(() => {}); fetchCopy(); });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) { clock.measure().catch(() => {}); fetchCopy(); } });
 
-listen((candidates) => read(candidates, 'lecteur'));
+listen((candidates) => {
+  const { mode } = ui;
+  inTurn(() => read(candidates, 'lecteur', mode));
+});
 store.onChange(refresh);
 sender.onState(render);
 await refresh();
