@@ -281,6 +281,8 @@ class Store:
 
     def withdraw(self, stream: Stream, seq: int, why: str) -> bool:
         """Keep the row aside and put ``stream.withdrawn`` in its place. False when there is no such row."""
+        if seq < 1:
+            return False  # below 1 are the rows of the boot before
         row_id = self.base[stream] + seq
         cursor = self._db.execute(
             f"INSERT INTO aside SELECT ?, ?, ?, kind, body, ? FROM {stream} WHERE id = ? AND span = 0",  # noqa: S608

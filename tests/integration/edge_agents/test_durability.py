@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -55,7 +56,7 @@ def test_every_recorded_fact_was_synced_to_disk_before_it_was_said(tmp_path: Pat
         elif re.search(r'write\(1<.*"(recorded|together|open)', line):
             before.append(syncs)
     assert len(before) == 22
-    since_last = [after - earlier for earlier, after in zip(before, before[1:], strict=False)]
+    since_last = [after - earlier for earlier, after in itertools.pairwise(before)]
     assert all(count >= 1 for count in since_last), since_last
     # group commit: 200 callers at once need a handful of syncs, not 200
     assert 1 <= since_last[-1] <= 20

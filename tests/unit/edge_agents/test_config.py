@@ -92,29 +92,110 @@ def test_the_defaults_work(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "to", "said"),
     [
-        ('source = "0"', 'sorce = "0"', ["line 15: rack[1].source: missing: this key is required",
-         "line 17: rack[1].sorce: unknown key: did you mean `source`?"]),
-        ("port = 8883", "port = 70000", ["line 8: centre.port: input should be less than or equal to 65535; it is 70000"]),
-        ("port = 8883", 'port = "8883"', ["line 8: centre.port: input should be a valid integer; it is '8883'"]),
-        ('name = "rack-b"', 'name = "Rack B"',
-         ["line 21: rack[2].name: lower-case letters, digits and hyphens only; it is 'Rack B'"]),
-        ('name = "rack-b"', 'name = "rack-a"',
-         ["line 21: rack[2].name: two parts are called `rack-a`: their facts could not be told apart"]),
-        ("[outbox]", "[outbocks]", ["line 11: outbocks: unknown table: did you mean `outbox`?"]),
-        ('serial = "/dev/ttyUSB0"', "", ["line 25: scanner[1]: give exactly one of `images`, `camera`, `serial`, "
-         "`keyboard`, `lines`; here: none"]),
-        ('driver = "shdr"', 'driver = "shdrr"', ["line 33: machine[1].driver: unknown driver 'shdrr': use one of "
-         '"opcua", "shdr"']),
-        ('host = "192.168.1.30"', 'hots = "192.168.1.30"', ["line 31: machine[1].host: missing: this key is required",
-         "line 34: machine[1].hots: unknown key: did you mean `host`?"]),
-        ("tls = true", 'client_cert = "me.crt"', ["line 6: centre: `client_cert` and `client_key` go together"]),
-        ('endpoint = "opc.tcp://192.168.1.31:4840"', 'endpoint = "http://x"',
-         ["line 42: machine[2].endpoint: 'http://x' is not an OPC UA address: write `opc.tcp://192.168.1.20:4840`"]),
-        ("[[scanner]]", "[scanner]", ["line 25: scanner: write [[scanner]], with two brackets: there may be several"]),
-        ('rack = "rack.json"', 'rack = "none.json"', ["line 20: rack[2]: rack: no such file {folder}/none.json: draw the "
-         "rack's places first (`copeau vision teach`)"]),
+        (
+            'source = "0"',
+            'sorce = "0"',
+            [
+                "line 15: rack[1].source: missing: this key is required",
+                "line 17: rack[1].sorce: unknown key: did you mean `source`?",
+            ],
+        ),
+        (
+            "port = 8883",
+            "port = 70000",
+            [
+                "line 8: centre.port: input should be less than or equal to 65535; it is 70000",
+            ],
+        ),
+        (
+            "port = 8883",
+            'port = "8883"',
+            [
+                "line 8: centre.port: input should be a valid integer; it is '8883'",
+            ],
+        ),
+        (
+            'name = "rack-b"',
+            'name = "Rack B"',
+            [
+                "line 21: rack[2].name: lower-case letters, digits and hyphens only; it is 'Rack B'",
+            ],
+        ),
+        (
+            'name = "rack-b"',
+            'name = "rack-a"',
+            [
+                "line 21: rack[2].name: two parts are called `rack-a`: their facts could not be told apart",
+            ],
+        ),
+        (
+            "[outbox]",
+            "[outbocks]",
+            [
+                "line 11: outbocks: unknown table: did you mean `outbox`?",
+            ],
+        ),
+        (
+            'serial = "/dev/ttyUSB0"',
+            "",
+            [
+                (
+                    "line 25: scanner[1]: give exactly one of `images`, `camera`, `serial`, `keyboard`, `lines`; "
+                    "here: none"
+                ),
+            ],
+        ),
+        (
+            'driver = "shdr"',
+            'driver = "shdrr"',
+            [
+                'line 33: machine[1].driver: unknown driver \'shdrr\': use one of "opcua", "shdr"',
+            ],
+        ),
+        (
+            'host = "192.168.1.30"',
+            'hots = "192.168.1.30"',
+            [
+                "line 31: machine[1].host: missing: this key is required",
+                "line 34: machine[1].hots: unknown key: did you mean `host`?",
+            ],
+        ),
+        (
+            "tls = true",
+            'client_cert = "me.crt"',
+            [
+                "line 6: centre: `client_cert` and `client_key` go together",
+            ],
+        ),
+        (
+            'endpoint = "opc.tcp://192.168.1.31:4840"',
+            'endpoint = "http://x"',
+            [
+                (
+                    "line 42: machine[2].endpoint: 'http://x' is not an OPC UA address: write "
+                    "`opc.tcp://192.168.1.20:4840`"
+                ),
+            ],
+        ),
+        (
+            "[[scanner]]",
+            "[scanner]",
+            [
+                "line 25: scanner: write [[scanner]], with two brackets: there may be several",
+            ],
+        ),
+        (
+            'rack = "rack.json"',
+            'rack = "none.json"',
+            [
+                (
+                    "line 20: rack[2]: rack: no such file {folder}/none.json: draw the rack's places first (`copeau "
+                    "vision teach`)"
+                ),
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_with_its_line_and_its_fix(folder: Path, changed: str, to: str, said: list[str]) -> None:
     assert changed in GOOD
     assert complaints(folder, GOOD.replace(changed, to, 1)) == [line.format(folder=folder) for line in said]

@@ -52,7 +52,7 @@ async def statuses(outbox: Outbox, source: str) -> list[tuple[str, str]]:
 async def until(condition: object, seconds: float = 20.0) -> None:
     assert callable(condition)
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.01)
 
 
