@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 import socket
 from collections.abc import Iterator
 
+import psycopg
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +22,7 @@ from central.core.settings import Settings
 log = logging.getLogger(__name__)
 
 _GRACE_S = 5
+_PATIENCE_S = (0.5, 1.0, 2.0, 5.0)
 
 
 class CannotStart(RuntimeError):
@@ -55,11 +58,7 @@ def serve(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     app = create_app(settings)
     centre: Centre = app.state.centre
-    try:
-        await centre.open()
-    except (DatabaseBusy, RuntimeError, OSError, DBAPIError) as error:
-        await centre.close()
-        raise CannotStart(str(error.orig) if isinstance(error, DBAPIError) else str(error)) from error
+    await _open(centre)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -75,3 +74,25 @@ async def _serve(settings: Settings) -> None:
         raise CannotStart(f"cannot listen on {settings.host}:{settings.port}") from error
     finally:
         await centre.close()
+
+
+async def _open(centre: Centre) -> None:
+    """Open the centre; a database server that is not there yet is waited for, anything else is said and final."""
+    patience = itertools.chain(_PATIENCE_S, itertools.repeat(_PATIENCE_S[-1]))
+    while True:
+        try:
+            await centre.open()
+        except (DatabaseBusy, RuntimeError, OSError, DBAPIError) as error:
+            await centre.close()
+            said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+            if not (isinstance(error, DBAPIError) and _server_is_away(error)):
+                raise CannotStart(said) from error
+            log.warning("the database does not answer yet, trying again: %s", said.strip())
+            await asyncio.sleep(next(patience))
+        else:
+            return
+
+
+def _server_is_away(error: DBAPIError) -> bool:
+    """No SQLSTATE: the server was not reached. 57P03: it is starting or recovering."""
+    return isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate in {None, "57P03"}
