@@ -1,8 +1,8 @@
 """Brings new observations and decisions into the books: loads what they can touch, matches it anew, appends rows.
 
-What one observation can touch is its *chain*: the item's observations that follow each other within the matching
-window, with the chains of the operations that a validation nets. Chains are found by time, so the work does not
-grow with the ledger. A change before a later count is explained by that count: its chain is done next.
+What one observation can touch is its *chain*: the item's observations between two boundaries (`rules.chains`), with
+the chains of the operations that a validation nets. Chains are found by time, so the work does not grow with the
+ledger. A change before a later count is explained by that count: its chain is done next.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy import Row as SqlRow
-from sqlalchemy import delete, func, insert, or_, select, update
 
-from central.core.database import insert_ignore
 from central.core.uow import UnitOfWork
 from central.items.models import Item
 from central.stock.models import Comment, Evidence, Level, Link, Movement, Observation, Proposal
-from central.stock.rules import Account, Booking, Decision, Obs, Outcome, Question, book, match
+from central.stock.rules import Account, Booking, Decision, Obs, Outcome, Question, book, boundaries, match
 
-_STEP = 3
-"""Chains are looked for this many windows at a time."""
 _COLUMNS = (
     Observation.id, Observation.at, Observation.qty, Observation.channel, Observation.source, Observation.nature,
     Observation.place_id, Observation.operation, Observation.person, Observation.post, Observation.review,
     Observation.count_before, Observation.count_after, Observation.uncertain,
 )  # fmt: skip
 _DECIDED = frozenset({"confirmed", "corrected", "refused"})
-_INSERT_ROWS = 500
+_OBSERVATIONS: Any = Observation.__table__
+_MOVEMENTS: Any = Movement.__table__
+_LINKS: Any = Link.__table__
 
 
 @dataclass(slots=True)
@@ -61,15 +60,16 @@ class _Chain:
 
 async def record(uow: UnitOfWork, sayings: Sequence[Saying]) -> list[int]:
     """Keep new observations and book what follows; those already known (by key) change nothing. The new ones' ids."""
-    new: list[tuple[Saying, int]] = []
     by_key = {s.row["key"]: s for s in sayings}
-    rows = [s.row for s in by_key.values()]
-    for start in range(0, len(rows), _INSERT_ROWS):
-        statement = insert_ignore(uow.session, Observation.__table__, rows[start : start + _INSERT_ROWS])  # type: ignore[arg-type]  # __table__ is typed FromClause
-        found = await uow.session.execute(statement.returning(Observation.id, Observation.key))
-        new += [(by_key[key], id_) for id_, key in found]
-    if not new:
+    known = await uow.session.scalars(select(Observation.key).where(Observation.key.in_(by_key)))
+    for key in known:
+        del by_key[key]
+    if not by_key:
         return []
+    # One writer only, so what was just found missing is still missing.
+    rows = [s.row for s in by_key.values()]
+    found = await uow.session.execute(insert(_OBSERVATIONS).returning(_OBSERVATIONS.c.id, _OBSERVATIONS.c.key), rows)
+    new = [(by_key[key], id_) for id_, key in found]
     await _keep_beside(uow, new)
     touched: defaultdict[int, list[datetime]] = defaultdict(list)
     for saying, _ in new:
@@ -166,46 +166,47 @@ class _Books:
         return _Chain(first, last, [_obs(row) for row in rows], {p.key: p for p in proposals})
 
     async def _connected(self, first: datetime, last: datetime) -> list[SqlRow[Any]]:
-        """Observations from `first` to `last` and all that hang on them by gaps of at most the window."""
-        step = self.window * _STEP
-        low, high = first - step, last + step
-        rows = await self._between(low, high)
+        """Observations from `first` to `last` and all that can have to do with them, one with the next."""
+        if await self._one_camera(first - self.window, last + self.window):
+            return await self._between(first, last)
+        low, high = first - self.window, last + self.window
+        step = self.window
         while True:
-            start = next((i for i in _gaps(rows, self.window) if rows[i].at <= first), 0)
-            at_start = start > 0 or not rows or rows[0].at - low > self.window
-            if at_start:
-                break
-            earlier = await self._between(low - step, low, open_end=True)
-            low -= step
+            rows = await self._between(low, high)
+            # What lies before `low` or after `high` was not seen: only boundaries a window away from there are sure.
+            starts = [i for i in boundaries(rows, self.window) if rows[i].at - low >= self.window]
+            start = next((i for i in reversed(starts) if rows[i].at <= first), None)
+            ends = [i for i in boundaries(rows, self.window) if high - rows[i - 1].at >= self.window]
+            end = next((i for i in ends if rows[i].at > last), None)
+            if start is None and not await self._any(Observation.at < low):
+                start = 0
+            if end is None and not await self._any(Observation.at > high):
+                end = len(rows)
+            if start is not None and end is not None:
+                return rows[start:end]
+            low -= step if start is None else timedelta(0)
+            high += step if end is None else timedelta(0)
             step *= 2
-            rows = earlier + rows
-            if not earlier:
-                break
-        step = self.window * _STEP
-        while rows:
-            end = next((i for i in reversed(_gaps(rows, self.window)) if rows[i].at > last), len(rows))
-            if end < len(rows) or high - rows[-1].at > self.window:
-                break
-            later = await self._between(high, high + step, open_start=True)
-            high += step
-            step *= 2
-            rows = rows + later
-            if not later:
-                break
-        start = next((i for i in _gaps(rows, self.window) if rows[i].at <= first), 0)
-        end = next((i for i in reversed(_gaps(rows, self.window)) if rows[i].at > last), len(rows))
-        return rows[start:end]
 
-    async def _between(
-        self, low: datetime, high: datetime, *, open_end: bool = False, open_start: bool = False
-    ) -> list[SqlRow[Any]]:
-        at = Observation.at
-        statement = select(*_COLUMNS).where(
-            Observation.item_id == self._item,
-            at > low if open_start else at >= low,
-            at < high if open_end else at <= high,
+    async def _one_camera(self, low: datetime, high: datetime) -> bool:
+        """Whether a single camera or scale spoke, so that nothing can be joined to anything."""
+        found = await self._session.execute(
+            select(Observation.channel, Observation.nature)
+            .where(Observation.item_id == self._item, Observation.at.between(low, high))
+            .distinct()
         )
-        return list(await self._session.execute(statement.order_by(at, Observation.id)))
+        spoke = list(found)
+        return len(spoke) == 1 and spoke[0].nature == "move" and spoke[0].channel.startswith(("camera:", "scale:"))
+
+    async def _any(self, condition: ColumnElement[bool]) -> bool:
+        found = await self._session.scalar(
+            select(Observation.id).where(Observation.item_id == self._item, condition).limit(1)
+        )
+        return found is not None
+
+    async def _between(self, low: datetime, high: datetime) -> list[SqlRow[Any]]:
+        statement = select(*_COLUMNS).where(Observation.item_id == self._item, Observation.at.between(low, high))
+        return list(await self._session.execute(statement.order_by(Observation.at, Observation.id)))
 
     async def _validated(self, operations: set[str]) -> tuple[datetime, datetime] | None:
         """From when to when sayings of these operations reach, those operations only that have a validation."""
@@ -283,7 +284,7 @@ class _Books:
             for r in booking.rows
         ]
         if rows:
-            await self._session.execute(insert(Movement), rows)
+            await self._session.execute(insert(_MOVEMENTS), rows)
             self.last = booking.rows[-1]
 
     async def _link(self, wanted: dict[tuple[int, str], int], there: dict[tuple[int, str], tuple[int, int]]) -> None:
@@ -302,7 +303,7 @@ class _Books:
             if there.get((observation, event), (0, None))[1] != qty
         ]
         if rows:
-            await self._session.execute(insert(Link), rows)
+            await self._session.execute(insert(_LINKS), rows)
 
     async def _ask(self, questions: Sequence[Question], chain: _Chain) -> dict[int, int]:
         """Open, reopen and settle proposals; the change of what is pending, by place."""
@@ -387,11 +388,6 @@ class _Books:
             .limit(1)
         )
         return None if at is None else _Touched(at, at)
-
-
-def _gaps(rows: Sequence[SqlRow[Any]], window: timedelta) -> list[int]:
-    """Where a chain begins, latest first."""
-    return [i for i in range(len(rows) - 1, 0, -1) if rows[i].at - rows[i - 1].at > window]
 
 
 def _obs(row: SqlRow[Any]) -> Obs:

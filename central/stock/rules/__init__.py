@@ -5,6 +5,7 @@
 """
 
 from central.stock.rules.booking import Account, Booking, Row, book
+from central.stock.rules.chains import boundaries
 from central.stock.rules.counting import Adjustment
 from central.stock.rules.matching import NEAR, Event
 from central.stock.rules.outcome import Outcome, match
@@ -22,5 +23,6 @@ __all__ = [
     "Question",
     "Row",
     "book",
+    "boundaries",
     "match",
 ]

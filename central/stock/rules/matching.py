@@ -11,7 +11,7 @@ lots that carry its code, returns deducted. Only what is left over is matched by
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -195,18 +195,19 @@ class _Matcher:
 
     def ask_lone(self, lots: list[Lot], window: timedelta) -> None:
         """Fewer events could be told from the same sayings: lots of a single channel may belong to a neighbour."""
+        told = sorted(((b, lot) for lot in lots for b in lot.told), key=lambda found: found[0].order)
+        times = [b.at for b, _ in told]
         for lone in lots:
             if len(lone.channels) > 1:
                 continue
+            a = lone.told[0]
             near = [
-                (abs(b.at - a.at), a.order, b.order, (a.id, b.id))
-                for a in lone.told
-                for lot in lots
-                if lot is not lone and lot.sign == lone.sign
-                for b in lot.told
-                if self._compatible(Lot.of(b), Lot.of(a)) and abs(b.at - a.at) <= window
+                (abs(b.at - a.at), b.order, b.id)
+                for b, lot in told[bisect_left(times, a.at - window) : bisect_right(times, a.at + window)]
+                if lot is not lone and lot.sign == lone.sign and self._compatible(Lot.of(b), lone)
             ]
-            for _, _, _, pair in sorted(near)[:1]:
+            if near:
+                pair = (a.id, min(near)[2])
                 decision = self._decisions.get(pair_key(*pair))
                 if decision is None or decision.verdict != "confirmed":
                     lone.asked += (pair,)

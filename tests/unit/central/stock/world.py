@@ -83,7 +83,7 @@ def shops(draw: st.DrawFn, most: int = 7) -> Shop:
     sessions = draw(physical(most))
     cameras = draw(st.dictionaries(st.sampled_from([1, 2]), st.booleans(), max_size=2))
     said = [*opening(), *_seen(draw, sessions, cameras), *_scanned(draw, sessions), *_validated(draw, sessions)]
-    end = max(o.at for o in said) + timedelta(seconds=draw(st.integers(1, 30 * HOUR)))
+    end = max(*(o.at for o in said), moment(sessions[-1].second)) + timedelta(seconds=draw(st.integers(1, 30 * HOUR)))
     shop = Shop(cameras, sessions, (), end)
     for place, qty in shop.truth().items():
         source = "camera" if place in cameras and draw(st.booleans()) else "manual"
