@@ -16,8 +16,8 @@ from typing import Any
 
 from bench.figures import machine
 from bench.traffic import ITEMS, MACHINES, SITE, item_code, machine_name
-from tests.support.broker import Broker, free_port
-from tests.support.postgres import Postgres, find_binaries
+from copeau.servers.broker import Broker, free_port
+from copeau.servers.postgres import Postgres, find_binaries
 
 PEER_RATES = (500, 1000, 2000)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import Postgres, cluster
+from copeau.servers.postgres import Postgres, cluster
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,13 +20,6 @@ class CannotStart(RuntimeError):
     """A process of the demo did not start; the message says which, why, and the next step."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def port_is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -36,14 +28,6 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def find_mosquitto() -> str:
-    """Debian puts the broker in /usr/sbin, which is not on every user's PATH."""
-    found = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise CannotStart("the MQTT broker is not installed: apt install mosquitto, or run `make setup`")
-    return found
 
 
 class Processes:

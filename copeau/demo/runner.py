@@ -20,9 +20,11 @@ from central.core.settings import Settings
 from copeau.demo import stage
 from copeau.demo.counts import backlog, closing_counts, made_by_agents, shown_by_cameras
 from copeau.demo.operators import Operator, Terminal
-from copeau.demo.processes import CannotStart, Processes, find_mosquitto, free_port, port_is_free
+from copeau.demo.processes import CannotStart, Processes, port_is_free
 from copeau.demo.rack_show import write_rack
 from copeau.demo.show import DATA
+from copeau.servers import broker
+from copeau.servers.broker import Broker, free_port
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +49,9 @@ class Demo:
         _empty(self.directory)
         self._processes = Processes(self.directory / "logs")
         url = self.database_url or f"sqlite:///{self.directory / 'copeau.db'}"
-        self._broker_port = free_port()
+        self._broker = Broker(self.directory / "broker")
         self._settings = Settings(
-            database_url=url, site=SITE, port=self.port, broker_port=self._broker_port, host="127.0.0.1"
+            database_url=url, site=SITE, port=self.port, broker_port=self._broker.port, host="127.0.0.1"
         )
         self._operators: list[Operator] = []
         self._camera_pid = 0
@@ -57,23 +59,17 @@ class Demo:
 
     def start(self) -> None:
         """Everything up; raises `CannotStart`. Call `stop` in any case."""
-        broker = find_mosquitto()
+        if broker.MISSING is not None:
+            raise CannotStart(f"{broker.MISSING}; `make setup` installs it where it may")
         work = self.directory
         shutil.copy(DATA / "clip" / "rack.json", work / "rack-b.json")
         shutil.copytree(DATA / "labels", work / "labels", ignore=shutil.ignore_patterns("LICENSE*"))
         slots = write_rack(work / "rack-a.json", stage.RACK_A)
         asyncio.run(stage.set_up(self._settings, slots))
-        config = work / "mosquitto.conf"
-        config.write_text(
-            f"listener {self._broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
-            "message_size_limit 2097152\nmax_queued_messages 100000\nmax_inflight_messages 0\n",
-            encoding="utf-8",
-        )
         camera, shdr, opcua = free_port(), free_port(), free_port()
         run = self._processes
-        run.start("broker", [broker, "-c", config])
-        run.wait_for_port("broker", self._broker_port)
-        address = f"127.0.0.1:{self._broker_port}"
+        self._broker.start()
+        address = f"127.0.0.1:{self._broker.port}"
         database = self._settings.database_url
         run.copeau(
             "central", "central", "--database", database, "--port", str(self.port), "--broker", address, "--site", SITE
@@ -88,7 +84,7 @@ class Demo:
         run.wait_for_port("cameras", camera)
         run.wait_for_port("tour-1", shdr)
         run.wait_for_port("tour-2", opcua)
-        self._configs = stage.agent_configs(work, SITE, self._broker_port, camera, shdr, opcua)
+        self._configs = stage.agent_configs(work, SITE, self._broker.port, camera, shdr, opcua)
         for name, path in self._configs.items():
             run.copeau(name, "agent", "run", path)
         for number, person in enumerate(stage.OPERATORS, 1):
@@ -134,6 +130,7 @@ class Demo:
         for operator in self._operators:
             operator.finish(patience_s=0.0)
         self._processes.stop_all()
+        self._broker.stop()
 
     def _wait_for_quiet(self, truth: Path) -> None:
         """Until no camera has shown a change for long enough to be judged."""

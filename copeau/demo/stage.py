@@ -36,6 +36,9 @@ LABELLED = {
 BAR = "BARRE-42CD4-30"
 TOURS = (("tour-1", "Tour 1 Okuma", "tournage", "Okuma OSP, SHDR"), ("tour-2", "Tour 2", "tournage", "OPC UA"))
 
+OPEN_EVERY_DAY = [[["06:00", "22:00"]]] * 7
+"""A demo is also looked at on a Sunday night."""
+
 
 def operations_of(person: str) -> list[str]:
     return {"p-op1": ["OF118-10", "OF118-20"], "p-op2": ["OF121-10", "OF121-20"]}[person]
@@ -47,9 +50,8 @@ async def set_up(settings: Settings, rack_slots: list[dict[str, Any]]) -> None:
         for person, name in OPERATORS.items():
             await people.add_person(uow, name, person_id=person, badge=person.upper())
         await _stock(uow, rack_slots)
-        for code, label, kind, controller in TOURS:
-            await machines.add_machine(uow, code, label, kind=kind, controller=controller)
-        await machines.add_machine(uow, "scie-1", "Scie à ruban", kind="débit")
+        for code, label, kind, controller in (*TOURS, ("scie-1", "Scie à ruban", "débit", "")):
+            await machines.add_machine(uow, code, label, kind=kind, controller=controller, weekly=OPEN_EVERY_DAY)
         await _orders(uow)
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
+from copeau.servers.broker import Broker, free_port
+from copeau.servers.postgres import Postgres
 from tests.chaos.floor import SITE
-from tests.support.broker import Broker, free_port
-from tests.support.postgres import Postgres
 
 PLACES = 12
 ITEMS = 8

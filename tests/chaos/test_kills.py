@@ -17,10 +17,10 @@ import pytest
 from central.core.settings import Settings
 from central.items import service as items
 from central.offline import prepare
+from copeau.servers import broker
+from copeau.servers.postgres import Postgres, find_binaries
 from tests.chaos.floor import SITE
 from tests.chaos.shop import ITEMS, Shop, Truth, happen
-from tests.support import broker
-from tests.support.postgres import Postgres, find_binaries
 
 pytestmark = pytest.mark.skipif(broker.MISSING is not None, reason=broker.MISSING or "")
 

@@ -19,7 +19,7 @@ from paho.mqtt import client as mqtt
 
 from contracts.envelope import Envelope, encode_pack
 from contracts.facts import KIND_OF
-from tests.support.broker import free_port
+from copeau.servers.broker import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "atelier"

@@ -11,11 +11,11 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from contracts import topics
 from contracts.envelope import encode
 from contracts.facts import StockCounted
+from copeau.servers.broker import Broker
 from tests.e2e.conftest import Watch
 from tests.e2e.harness import SITE, Centre, Terminal, publish
 from tests.e2e.operator_post import Post
 from tests.e2e.seed import INSERT, INSERT_EAN, pick
-from tests.support.broker import Broker
 
 NewContext = Callable[..., BrowserContext]
 LABEL = "Plaquette CNMG 120408"

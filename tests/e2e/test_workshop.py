@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from contracts.facts import MachineAlarm, MachineStateChanged, SourceStatus
+from copeau.servers.broker import Broker
 from tests.e2e import seed
 from tests.e2e.conftest import Watch
 from tests.e2e.harness import Centre, Terminal
-from tests.support.broker import Broker
 
 PAGES = ["/", "/stock", "/stock/CNMG120408-PM", "/machines/tour-1", "/quarantaine", "/agents", "/poste"]
 

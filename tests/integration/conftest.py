@@ -10,7 +10,7 @@ import pytest
 
 from central.app import Centre
 from central.core.settings import Settings
-from tests.support import broker as brokers
+from copeau.servers import broker as brokers
 
 
 @pytest.fixture

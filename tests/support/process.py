@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.broker import free_port
+from copeau.servers.broker import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

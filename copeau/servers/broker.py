@@ -37,6 +37,7 @@ class Broker:
             "message_size_limit 2097152\n"
             "max_queued_messages 1000000\n"
             "max_inflight_messages 0\n"
+            "set_tcp_nodelay true\n"
             "log_dest stdout\n",
             encoding="utf-8",
         )

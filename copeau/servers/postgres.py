@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -115,7 +116,7 @@ class Postgres:
         if done.returncode != 0:
             raise RuntimeError(f"{program}: {done.stderr}")
 
-    def _demoted(self) -> dict[str, object]:
+    def _demoted(self) -> dict[str, Any]:
         if self._user is None:
             return {}
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": [], "cwd": str(self._directory)}
