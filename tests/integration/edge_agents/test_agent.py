@@ -20,9 +20,9 @@ import pytest
 from cnc_bridge.replay import RecordingAdapter
 from contracts.control import Restart
 from contracts.facts import decode_body
+from copeau.servers.broker import MISSING, free_port
+from copeau.servers.broker import Broker as Mosquitto
 from edge_agents.link import Broker
-from tests.support.broker import MISSING, free_port
-from tests.support.broker import Broker as Mosquitto
 from tests.support.honest_centre import HonestCentre, until
 from vision.rendering.episodes import Episode, render_episode
 

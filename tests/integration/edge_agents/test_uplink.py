@@ -19,12 +19,12 @@ from contracts import topics
 from contracts.control import Ack, Lost, PartState, Resend, Withdrawn
 from contracts.envelope import MAX_MESSAGE_BYTES, Envelope
 from contracts.facts import CodeScanned, MachineSamples
+from copeau.servers.broker import MISSING
+from copeau.servers.broker import Broker as Mosquitto
 from edge_agents.clock import Clock
 from edge_agents.link import Broker, Link, Will
 from edge_agents.outbox import Fact, Outbox
 from edge_agents.uplink import Settings, Uplink
-from tests.support.broker import MISSING
-from tests.support.broker import Broker as Mosquitto
 from tests.support.honest_centre import Disk, HonestCentre, until
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))

@@ -15,10 +15,10 @@ from central.inbox.models import StoredFact
 from contracts import topics
 from contracts.envelope import encode
 from contracts.facts import MachineStateChanged, StockObserved
-from tests.support.broker import Broker
+from copeau.servers.broker import Broker
+from copeau.servers.postgres import Postgres
 from tests.support.centre import Collector, eventually
 from tests.support.facts import Source
-from tests.support.postgres import Postgres
 from tests.support.wire import Wire, settle
 
 
