@@ -1,0 +1,106 @@
+"""``/api/stock``: levels, movements, the review list and its decisions, the pictures. Thin over the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from pydantic import BaseModel
+
+from central.core.uow import Units
+from central.items.service import NotFound
+from central.stock import service
+
+router = APIRouter(prefix="/api/stock", tags=["stock"])
+
+
+class DecisionIn(BaseModel):
+    """`qty` in thousandths, for ``correct`` only: the signed movement of a doubt, the level of an écart."""
+
+    action: Literal["confirm", "correct", "refuse", "undo"]
+    by: str
+    qty: int | None = None
+
+
+class AssignIn(BaseModel):
+    code: str
+    item: str
+
+
+@router.get("/levels")
+async def levels(request: Request, q: str | None = None) -> list[service.ItemLevel]:
+    async with _units(request).reading() as uow:
+        return await service.levels(uow, q)
+
+
+@router.get("/levels/{item:path}")
+async def level(request: Request, item: str) -> service.ItemLevel:
+    with _explained():
+        async with _units(request).reading() as uow:
+            return await service.level(uow, item)
+
+
+@router.get("/movements")
+async def movements(
+    request: Request, item: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 50
+) -> list[service.MovementView]:
+    async with _units(request).reading() as uow:
+        return await service.movements(uow, item, limit)
+
+
+@router.get("/proposals")
+async def proposals(request: Request) -> list[service.ProposalView]:
+    async with _units(request).reading() as uow:
+        return await service.proposals(uow)
+
+
+@router.post("/proposals/{number}", status_code=204)
+async def decide(request: Request, number: int, decision: DecisionIn) -> None:
+    with _explained():
+        async with _units(request).begin() as uow:
+            if decision.action == "correct":
+                if decision.qty is None:
+                    raise HTTPException(422, "Corriger demande une quantité.")
+                await service.correct(uow, number, decision.qty, decision.by)
+            elif decision.action == "confirm":
+                await service.confirm(uow, number, decision.by)
+            elif decision.action == "refuse":
+                await service.refuse(uow, number, decision.by)
+            else:
+                await service.undo(uow, number, decision.by)
+
+
+@router.post("/codes", status_code=200)
+async def assign(request: Request, body: AssignIn) -> dict[str, int]:
+    """Say what an unknown code is; what was said with it is booked at its own time."""
+    with _explained():
+        async with _units(request).begin() as uow:
+            return {"applied": await service.assign_code(uow, body.code, body.item)}
+
+
+@router.get("/evidence/{observation}/{moment}.jpg")
+async def evidence(request: Request, observation: int, moment: Literal["before", "after"]) -> Response:
+    async with _units(request).reading() as uow:
+        found = await service.evidence(uow, observation)
+    picture = None if found is None else found.before if moment == "before" else found.after
+    if picture is None:
+        raise HTTPException(404, "Pas d'image pour cette observation.")
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+
+def _units(request: Request) -> Units:
+    units: Units = request.app.state.units
+    return units
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Errors of the service as answers: 404 unknown, 409 too late or already given."""
+    try:
+        yield
+    except NotFound as error:
+        raise HTTPException(404, str(error)) from None
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from None
