@@ -16,6 +16,7 @@ from central.alerts.rules import Level
 from central.core.facts import Fact
 from central.core.uow import UnitOfWork
 from central.fleet.models import FleetAgent, FleetSource
+from central.machines import service as machines
 from contracts import topics
 from contracts.control import AgentState, Restart
 from contracts.facts import SourceStatus
@@ -90,6 +91,7 @@ async def record(uow: UnitOfWork, state: AgentState, *, retained: bool = False) 
         changed = changed or parts != agent.parts
         if not retained:
             agent.heard_at = now
+            await machines.agent_heard(uow, state.agent, now)
         agent.version = state.version
         agent.off_ms = state.off
         agent.facts_pending = state.facts.pending if state.facts else 0
@@ -97,6 +99,8 @@ async def record(uow: UnitOfWork, state: AgentState, *, retained: bool = False) 
         agent.disk_used = state.disk_used
         agent.parts = parts
         await _watch_disk(uow, state)
+    elif changed:
+        await machines.agent_lost(uow, state.agent, now)
     await uow.session.flush()
     uow.tell(f"agent:{state.agent}", online=agent.online)
     if changed:
@@ -110,6 +114,7 @@ async def mark_silent(uow: UnitOfWork) -> None:
     for agent in await uow.session.scalars(silent):
         agent.online, agent.since = False, uow.now
         await _say_presence(uow, agent.agent, online=False)
+        await machines.agent_lost(uow, agent.agent, uow.now)
         uow.tell("agents")
         uow.tell(f"agent:{agent.agent}", online=False)
 
