@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from copeau.servers import broker as brokers
 from copeau.servers.broker import Broker
 from tests.e2e import seed
 from tests.e2e.harness import Centre
-from copeau.servers import broker as brokers
 
 expect.set_options(timeout=30_000)
 
