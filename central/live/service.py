@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 KEEP_LIVE = timedelta(minutes=10)
 KEEP_MQTT = timedelta(days=1)
 MOST_REPLAYED = 500
-_BATCH = 200
+_BATCH = 1000
 _RETRY_S = 1.0
+_PAUSE_S = 0.25
+"""Between two rounds: marking what was sent is a transaction of its own, which the inbox should not wait for often."""
 
 
 class Deliverer(Protocol):
@@ -94,8 +96,9 @@ class Live:
             await self._due.wait()
             self._due.clear()
             try:
-                while await self._send_some():
-                    pass
+                if await self._send_some():
+                    self._due.set()
+                    await asyncio.sleep(_PAUSE_S)
             except self._failures as error:
                 # Until the broker is back (`wake`) or the next commit; nothing was marked as sent.
                 log.debug("broker away, outgoing messages wait: %s", error)
@@ -107,7 +110,10 @@ class Live:
                 self._due.set()
 
     async def _send_some(self) -> bool:
-        """One batch in order. Marked together: a crash in between sends again, under the same content."""
+        """One batch in order. Marked together: a crash in between sends again, under the same content.
+
+        Of the retained messages of one topic only the newest is worth sending.
+        """
         async with self._units.reading() as uow:
             rows = (
                 await uow.session.execute(
@@ -119,10 +125,12 @@ class Live:
             ).all()
         if not rows:
             return False
+        newest = {row.topic: row.id for row in rows if row.retain}
         done: list[int] = []
         try:
             for row_id, topic, payload, retain in rows:
-                await self._link.deliver(topic, payload.encode(), retain=retain)
+                if not retain or newest[topic] == row_id:
+                    await self._link.deliver(topic, payload.encode(), retain=retain)
                 done.append(row_id)
         finally:
             if done:
