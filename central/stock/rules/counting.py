@@ -72,16 +72,34 @@ def counts_of(observations: Iterable[Obs], decisions: Decisions) -> list[_Count]
         seen = obs.source == "camera"
         found.append(_Count(key, obs.at, side, qty, obs.place, obs.id, seen, obs.uncertain))
 
+    observations = list(observations)
+    firsts = _firsts(o for o in observations if o.place and not o.review)
     for obs in observations:
         if obs.nature == "count":
             add(obs, ecart_key(obs.id), 1, obs.qty)
         elif obs.place and not obs.review:
-            if obs.before is not None:
+            if obs.before is not None and obs.id in firsts:
                 add(obs, ecart_key(obs.id, "b"), -1, obs.before)
             # When both agree with the movement, the one before says it all.
             if obs.after is not None and (obs.before is None or obs.after - obs.before != obs.qty):
                 add(obs, ecart_key(obs.id, "a"), 1, obs.after)
-    return sorted(found, key=lambda c: (c.at, c.side, c.place, c.observation, c.qty))
+    return sorted(found, key=lambda c: (c.at, c.side, c.place, c.qty, c.observation))
+
+
+def _firsts(observations: Iterable[Obs]) -> set[int]:
+    """Which camera observations' ``before`` can be compared: of several of one place and instant, the one before all.
+
+    Its count is no other's ``after``; the order of arrival says nothing about which came first.
+    """
+    groups: defaultdict[tuple[int, datetime], list[Obs]] = defaultdict(list)
+    for obs in observations:
+        if obs.nature == "move" and obs.before is not None:
+            groups[obs.place, obs.at].append(obs)
+    found: set[int] = set()
+    for group in groups.values():
+        afters = {o.after for o in group}
+        found.add(min(group, key=lambda o: (o.before in afters, -(o.before or 0), o.order)).id)
+    return found
 
 
 def compare(

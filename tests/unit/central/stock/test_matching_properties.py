@@ -108,3 +108,13 @@ def test_prompt_sources_agree_and_nobody_is_asked(sessions: tuple[Session, ...],
     assert [(e.at, e.qty, e.place, e.person) for e in moves] == [
         (moment(s.second), s.qty, s.place, s.person) for s in sessions
     ]
+
+
+def test_two_sessions_of_one_camera_at_one_instant_compare_their_counts_in_the_order_of_the_counts() -> None:
+    """Found by the property above: the écart's time depended on which of the two had arrived first."""
+    first = Obs(3, moment(0), -1000, "camera:a", "camera", "move", 1, before=STOCK, after=STOCK - 1000)
+    second = replace(first, id=4, before=STOCK - 1000, after=STOCK - 2000)
+    for one, other in ((first, second), (replace(second, id=3), replace(first, id=4))):
+        outcome = match([*opening(), one, other])
+        assert outcome.questions == ()
+        assert outcome.levels()[1] == STOCK - 2000
