@@ -24,7 +24,7 @@ from copeau.servers.postgres import Postgres
 from tests.chaos.floor import SITE
 
 PLACES = 12
-ITEMS = 8
+ITEMS = 240
 
 
 @dataclass
