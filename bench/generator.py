@@ -23,7 +23,7 @@ import msgspec
 from gmqtt import Client
 
 from bench.figures import quantiles
-from bench.traffic import MACHINES, SITE, agent_name, mix, wrap
+from bench.traffic import AGENTS, SITE, Size, agent_name, mix, wrap
 from contracts import topics
 from contracts.control import Ack
 from contracts.envelope import Stream, encode
@@ -35,7 +35,7 @@ _DRAIN_S = 120.0
 class Load:
     def __init__(self, centre_port: int) -> None:
         self.centre_port = centre_port
-        self.boots = [secrets.token_hex(8) for _ in range(MACHINES)]
+        self.boots = [secrets.token_hex(8) for _ in range(AGENTS)]
         self.seqs: dict[tuple[int, Stream], int] = {}
         self.unacked: dict[tuple[str, str], deque[tuple[int, float]]] = {}
         self.to_commit: list[float] = []
@@ -89,14 +89,14 @@ class Load:
 
     async def _publish(self, client: Client, rate: float, seconds: float) -> float:
         """Publish on schedule; how far behind the schedule the generator itself ever was, in seconds."""
-        streams = [mix(agent, agent) for agent in range(MACHINES)]
+        streams = [mix(agent, Size.of(rate), agent) for agent in range(AGENTS)]
         began = time.perf_counter()
         worst, made, total = 0.0, 0, int(rate * seconds)
         while made < total:
             due = min(total, int((time.perf_counter() - began) * rate) + 1)
             worst = max(worst, (due - made - rate * _TICK_S) / rate)
             while made < due:
-                self._one(client, made % MACHINES, streams[made % MACHINES])
+                self._one(client, made % AGENTS, streams[made % AGENTS])
                 made += 1
             await asyncio.sleep(_TICK_S)
         return worst

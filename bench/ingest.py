@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import machine
-from bench.traffic import ITEMS, MACHINES, SITE, item_code, machine_name
+from bench.traffic import SITE, Size, item_code, machine_name
 from copeau.servers.broker import Broker, free_port
 from copeau.servers.postgres import Postgres, find_binaries
 
@@ -61,7 +61,7 @@ def _postgres(directory: Path) -> Iterator[Postgres]:
 
 def _centre(folder: Path, url: str, rate: int, seconds: float) -> dict[str, Any]:
     folder.mkdir()
-    asyncio.run(_seed(url))
+    asyncio.run(_seed(url, Size.of(rate)))
     port = free_port()
     with Broker(folder / "broker") as broker:
         command = [sys.executable, "-m", "copeau.cli", "central", "--database", url, "--port", str(port)]
@@ -109,7 +109,7 @@ def _generate(broker_port: int, centre_port: int, rate: int, seconds: float) -> 
     return figures
 
 
-async def _seed(url: str) -> None:
+async def _seed(url: str, size: Size) -> None:
     """Items and machines that the traffic names, so that observations go through matching and not to the unknown."""
     from central.core.settings import Settings
     from central.items import service as items
@@ -117,9 +117,9 @@ async def _seed(url: str) -> None:
     from central.offline import prepare
 
     async with prepare(Settings(database_url=url, site=SITE)) as units, units.begin() as uow:
-        for number in range(ITEMS):
+        for number in range(size.items):
             await items.add_item(uow, item_code(number), f"Article {number}", "insert")
-        for number in range(MACHINES):
+        for number in range(size.machines):
             await machines.add_machine(uow, machine_name(number), f"Machine {number}")
 
 
