@@ -61,7 +61,8 @@ def item_code(number: int) -> str:
 def mix(agent: int, size: Size, seed: int) -> Iterator[Planned]:
     """Endless facts of one agent and its share of the machines.
 
-    Of 20 facts 9 are states, 10 sample batches, 1 is an observation by a camera or a scan. Each signal's batches follow one
+    Of 20 facts 9 are states, 10 sample batches, 1 is an observation by a camera or a scan. Each signal's
+    batches follow one
     another in time, as they would from a controller.
     """
     rng = random.Random(seed)
