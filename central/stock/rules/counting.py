@@ -157,7 +157,7 @@ def _accepted(decisions: Decisions, key: str, difference: int) -> bool:
 def _spans(events: list[Event], counts: list[_Count]) -> list[_Span]:
     spans = [_Span(count, []) for count in counts] + [_Span(None, [])]
     index = 0
-    for event in sorted(events, key=lambda e: (e.at, e.observations)):
+    for event in sorted(events, key=lambda e: e.order):
         while index < len(counts) and (counts[index].at, counts[index].side) < (event.at, 0):
             index += 1
         spans[index].events.append(event)
@@ -221,7 +221,7 @@ def _placed(events: list[Event], by_place: Mapping[int, list[_Count]], base: Map
     if not floating or not by_place:
         return events
     fixed = [e for e in events if e.place != NOWHERE]
-    for event in sorted(floating, key=lambda e: (e.at, e.observations)):
+    for event in sorted(floating, key=lambda e: e.order):
         places = [place for place in sorted(by_place) if _misses(event, fixed, place, by_place[place], base)]
         fixed.append(replace(event, place=places[0]) if len(places) == 1 else event)
     return fixed

@@ -43,6 +43,12 @@ class Event:
     """A camera or a scale timed it."""
     uncertain: bool
 
+    @property
+    def order(self) -> tuple[object, ...]:
+        """By time and content; ids, which follow the arrival, only between equals."""
+        count, known = len(self.observations), (self.operation or "", self.person or "")
+        return (self.at, self.qty, self.place, count, known, self.seen, self.observations)
+
 
 @dataclass(slots=True)
 class Lot:
@@ -76,7 +82,7 @@ class Lot:
 
     @property
     def order(self) -> tuple[object, ...]:
-        return (self.first, self.last, self.told[0].order, len(self.told), self.qty)
+        return (self.first, self.last, tuple(o.order for o in self.told), self.qty)
 
     def joined(self, other: Lot, qty: int, asked: tuple[tuple[int, int], ...]) -> Lot:
         return Lot(
@@ -172,9 +178,8 @@ class _Matcher:
         contradictory = len(old.persons | new.persons) > 1
         if window <= NEAR and not contradictory:
             return ()
-        a, b = min(
-            ((a, b) for a in old.told for b in new.told), key=lambda ab: (abs(ab[0].at - ab[1].at), ab[0].id, ab[1].id)
-        )
+        pairs = ((a, b) for a in old.told for b in new.told)
+        a, b = min(pairs, key=lambda ab: (abs(ab[0].at - ab[1].at), *sorted((ab[0].order, ab[1].order))))
         decision = self._decisions.get(pair_key(a.id, b.id))
         return () if decision is not None and decision.verdict == "confirmed" else ((a.id, b.id),)
 
@@ -246,27 +251,41 @@ def _less(lot: Lot, qty: int) -> Lot:
 def lots_of(moves: Iterable[Obs], decisions: Decisions, window: timedelta) -> list[Lot]:
     """All lots of one item, joined as far as they go, in order."""
     matcher = _Matcher(decisions)
-    lots: list[Lot] = []
-    validations: list[Lot] = []
-    for obs in moves:
-        if obs.qty:
-            (validations if obs.source == _VALIDATION and obs.operation else lots).append(Lot.of(obs))
+    moves = [obs for obs in moves if obs.qty]
     grades = [grade for grade in GRADES if grade < window]
+    lots, validations = _start(moves)
+    if len({lot.channels for lot in lots + validations}) == 1:
+        return sorted(lots + validations, key=lambda lot: lot.order)
     lots = matcher.join_confirmed(lots)
     for grade in grades:
-        if grade <= NEAR and len({lot.channels for lot in lots}) > 1:
+        if grade <= NEAR:
             lots = matcher.join(lots, grade)
     lots = matcher.net(lots, validations)
     if validations:
         lots = matcher.join_confirmed(lots)
-    if len({lot.channels for lot in lots}) > 1:
-        # The oldest first over the whole window makes as few events as can be; the closest first may make more.
-        fewest = sum(lot.qty for lot in matcher.join([_less(lot, 0) for lot in lots], window) if not lot.doubtful)
-        for grade in (*grades, window):
-            lots = matcher.join(lots, grade)
-        if sum(lot.qty for lot in lots if not lot.doubtful) > fewest:
-            matcher.ask_lone(lots, window)
+    for grade in (*grades, window):
+        lots = matcher.join(lots, grade)
+    if _moved(lots) > _moved(_fewest(matcher, moves, window)):
+        matcher.ask_lone(lots, window)
     return sorted(lots, key=lambda lot: lot.order)
+
+
+def _start(moves: list[Obs]) -> tuple[list[Lot], list[Lot]]:
+    """Every saying a lot: those matched by time first, and the validations."""
+    lots: tuple[list[Lot], list[Lot]] = ([], [])
+    for obs in moves:
+        lots[obs.source == _VALIDATION and obs.operation is not None].append(Lot.of(obs))
+    return lots
+
+
+def _fewest(matcher: _Matcher, moves: list[Obs], window: timedelta) -> list[Lot]:
+    """The oldest first over the whole window makes as few events as can be; the closest first may make more."""
+    lots, validations = _start(moves)
+    return matcher.join(matcher.net(matcher.join_confirmed(lots), validations), window)
+
+
+def _moved(lots: list[Lot]) -> int:
+    return sum(lot.qty for lot in lots if not lot.doubtful)
 
 
 def questions_of(lots: Iterable[Lot], home: int) -> list[Question]:
@@ -285,5 +304,6 @@ def questions_of(lots: Iterable[Lot], home: int) -> list[Question]:
         for a, b in lot.asked:
             known = pairs.get((a, b))
             amount = qty + (known.qty if known else 0)
-            pairs[a, b] = Question(pair_key(a, b), "pairing", place, lot.first, amount, a, b)
+            at = min(lot.first, known.at) if known else lot.first
+            pairs[a, b] = Question(pair_key(a, b), "pairing", place, at, amount, a, b)
     return [*doubts.values(), *pairs.values()]

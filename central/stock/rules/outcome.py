@@ -54,7 +54,7 @@ def match(
         if o.nature == "receipt" and o.qty
     ]
     events, adjustments, ecarts = compare(events, counts_of(ordered, decisions), base, begun, decisions, window)
-    events.sort(key=lambda e: (e.at, e.observations))
+    events.sort(key=lambda e: e.order)
     questions = [*questions_of(lots, home), *ecarts]
     if begun or any(o.place for o in ordered):
         questions += _unplaced(events, decisions)

@@ -36,16 +36,20 @@ class Obs:
     uncertain: bool = False
 
     @property
-    def order(self) -> tuple[datetime, str, str, int, int, str, str, int]:
+    def order(self) -> tuple[datetime, str, str, bool, int, int, str, str, str, int, int, int]:
         """By time, then by what is said: the same whichever arrived first (only equal sayings are told by id)."""
         return (
             self.at,
             self.nature,
             self.channel,
+            self.review,
             self.place,
             self.qty,
             self.operation or "",
             self.person or "",
+            self.post or "",
+            -1 if self.before is None else self.before,
+            -1 if self.after is None else self.after,
             self.id,
         )
 

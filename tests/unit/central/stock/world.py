@@ -70,7 +70,9 @@ def physical(draw: st.DrawFn, most: int = 7, days: int = 2, gap: int = 0) -> tup
     sessions: list[Session] = []
     second = 0
     for _ in range(draw(st.integers(1, most))):
-        second += gap + draw(st.one_of(st.integers(0, 180), st.integers(0, days * 24 * HOUR // most)))
+        second += gap + draw(
+            st.one_of(st.integers(0, 180), st.integers(0, 4 * HOUR), st.integers(0, days * 24 * HOUR // most))
+        )
         qty = draw(st.sampled_from([-1000, -1000, -1000, -2000, -3000, 1000]))
         person, operation = draw(st.sampled_from(["p1", "p2"])), draw(st.sampled_from([None, None, "OP10", "OP20"]))
         sessions.append(Session(second, draw(st.sampled_from([1, 1, 2])), qty, person, operation))
