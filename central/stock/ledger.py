@@ -2,34 +2,52 @@
 
 What one observation can touch is its *chain*: the item's observations between two boundaries (`rules.chains`), with
 the chains of the operations that a validation nets. Chains are found by time, so the work does not grow with the
-ledger. A change before a later count is explained by that count: its chain is done next.
+ledger. A change before a later count is explained by that count: its chain is done next. All items of a batch are
+done together, in rounds of one chain each, so that the number of statements does not grow with them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
-from sqlalchemy import Row as SqlRow
+from sqlalchemy import BindParameter, Insert, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from central.core.uow import UnitOfWork
 from central.items.models import Item
+from central.stock.loading import Bounds, Chain, Span, chains, later_counts
 from central.stock.models import Comment, Evidence, Level, Link, Movement, Observation, Proposal
-from central.stock.rules import Account, Booking, Decision, Obs, Outcome, Question, book, boundaries, match
+from central.stock.rules import Booking, Outcome, Question, Row, book, match
 
-_COLUMNS = (
-    Observation.id, Observation.at, Observation.qty, Observation.channel, Observation.source, Observation.nature,
-    Observation.place_id, Observation.operation, Observation.person, Observation.post, Observation.review,
-    Observation.count_before, Observation.count_after, Observation.uncertain,
-)  # fmt: skip
-_DECIDED = frozenset({"confirmed", "corrected", "refused"})
 _OBSERVATIONS: Any = Observation.__table__
 _MOVEMENTS: Any = Movement.__table__
 _LINKS: Any = Link.__table__
+_PROPOSALS: Any = Proposal.__table__
+_LEVELS: Any = Level.__table__
+_AT_ONCE = 500
+"""Most values in one IN list."""
+
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_KNOWN = select(_OBSERVATIONS.c.key).where(_OBSERVATIONS.c.key.in_(_IDS))
+_OLDEST = select(func.min(Observation.at)).where(Observation.item_id == Item.id).correlate(Item).scalar_subquery()
+_NEWEST = select(func.max(Observation.at)).where(Observation.item_id == Item.id).correlate(Item).scalar_subquery()
+_ITEMS = select(Item.id, Item.code, Item.place_id, _OLDEST, _NEWEST).where(Item.id.in_(_IDS)).order_by(Item.id)
+_LEVEL = select(Level.item_id, Level.place_id, Level.qty, Level.pending, Level.since).where(Level.item_id.in_(_IDS))
+_UNLINK = delete(_LINKS).where(_LINKS.c.id.in_(_IDS))
+_SETTLE = update(_PROPOSALS).where(_PROPOSALS.c.id.in_(_IDS)).values(state="settled")
+_REOPEN = (
+    update(_PROPOSALS)
+    .where(_PROPOSALS.c.id == bindparam("number"))
+    .values(
+        state="open", qty=bindparam("asked"), place_id=bindparam("there"), decided_at=None, decided_by=None,
+        decided_qty=None,
+    )
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -43,32 +61,26 @@ class Saying:
 
 
 @dataclass(slots=True)
-class _Touched:
-    """What of one item has to be matched anew."""
+class _Level:
+    """A row of the projection."""
 
-    first: datetime
-    last: datetime
-
-
-@dataclass(slots=True)
-class _Chain:
-    first: datetime
-    last: datetime
-    observations: list[Obs]
-    proposals: dict[str, Proposal] = field(default_factory=dict)
+    qty: int = 0
+    pending: int = 0
+    since: datetime | None = None
 
 
 async def record(uow: UnitOfWork, sayings: Sequence[Saying]) -> list[int]:
     """Keep new observations and book what follows; those already known (by key) change nothing. The new ones' ids."""
     by_key = {s.row["key"]: s for s in sayings}
-    known = await uow.session.scalars(select(Observation.key).where(Observation.key.in_(by_key)))
-    for key in known:
-        del by_key[key]
+    for part in _parts(list(by_key)):
+        for key in await uow.session.scalars(_KNOWN, {"ids": part}):
+            del by_key[key]
     if not by_key:
         return []
     # One writer only, so what was just found missing is still missing.
     rows = [s.row for s in by_key.values()]
-    found = await uow.session.execute(insert(_OBSERVATIONS).returning(_OBSERVATIONS.c.id, _OBSERVATIONS.c.key), rows)
+    statement = insert(_OBSERVATIONS).returning(_OBSERVATIONS.c.id, _OBSERVATIONS.c.key)
+    found = await uow.session.execute(statement, rows)
     new = [(by_key[key], id_) for id_, key in found]
     await _keep_beside(uow, new)
     touched: defaultdict[int, list[datetime]] = defaultdict(list)
@@ -89,316 +101,225 @@ async def _keep_beside(uow: UnitOfWork, new: Iterable[tuple[Saying, int]]) -> No
 
 async def rematch(uow: UnitOfWork, touched: Mapping[int, Sequence[datetime]]) -> None:
     """Match anew around these times of each item, and tell the pages."""
-    homes = await uow.session.execute(select(Item.id, Item.code, Item.place_id).where(Item.id.in_(touched)))
-    told: list[str] = []
-    for item, code, home in sorted(homes, key=lambda row: row[0]):
-        told.append(code)
-        books = _Books(uow, item, home or 0)
-        todo = _spans(touched[item], books.window)
-        while todo:
-            todo += await books.redo(todo.pop(0))
-        if books.last is not None:
-            uow.tell("movement", item=code, qty=books.last.qty, at=books.last.at.isoformat(), kind=books.last.kind)
-    uow.tell("stock", items=told[:50])
+    books = _Books(uow)
+    codes = await books.open(list(touched))
+    todo = {item: deque(_spans(item, touched[item], books.window)) for item in codes}
+    while any(todo.values()):
+        for span in await books.redo([spans.popleft() for spans in todo.values() if spans]):
+            todo[span.item].append(span)
+    if books.last:
+        item = max(books.last)
+        last = books.last[item]
+        uow.tell("movement", item=codes[item], qty=last.qty, at=last.at.isoformat(), kind=last.kind)
+    uow.tell("stock", items=list(codes.values())[:50])
 
 
-def _spans(times: Sequence[datetime], window: timedelta) -> list[_Touched]:
-    spans: list[_Touched] = []
+def _spans(item: int, times: Sequence[datetime], window: timedelta) -> list[Span]:
+    spans: list[Span] = []
     for at in sorted(times):
         if spans and at - spans[-1].last <= window:
             spans[-1].last = at
         else:
-            spans.append(_Touched(at, at))
+            spans.append(Span(item, at, at))
     return spans
 
 
 class _Books:
-    """The books of one item."""
+    """The books of the items of a batch. `last` is the last row appended, by item."""
 
-    def __init__(self, uow: UnitOfWork, item: int, home: int) -> None:
+    def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
         self._session = uow.session
-        self._item = item
-        self._home = home
+        self._bounds: dict[int, Bounds] = {}
+        self._levels: defaultdict[int, dict[int, _Level]] = defaultdict(dict)
         self.window = timedelta(seconds=uow.settings.match_window_s)
-        self.last: Any = None
+        self.last: dict[int, Row] = {}
 
-    async def redo(self, span: _Touched) -> list[_Touched]:
-        """Match the chain around `span` anew and book it; what later counts have to be looked at again."""
-        chain = await self._chain(span)
-        if not chain.observations:
-            return []
-        levels = {level.place_id: level for level in await self._levels()}
-        base, begun = await self._before(chain, levels)
-        outcome = match(
+    async def open(self, items: Sequence[int]) -> dict[int, str]:
+        """Load what is known of the items as a whole; their codes by id, in the order of ids."""
+        codes: dict[int, str] = {}
+        for part in _parts(sorted(items)):
+            for item, code, home, oldest, newest in await self._session.execute(_ITEMS, {"ids": part}):
+                if oldest is not None:
+                    codes[item] = code
+                    self._bounds[item] = Bounds(home or 0, oldest, newest)
+            for item, place, qty, pending, since in await self._session.execute(_LEVEL, {"ids": part}):
+                self._levels[item][place] = _Level(qty, pending, since)
+        return codes
+
+    async def redo(self, spans: Sequence[Span]) -> list[Span]:
+        """Match the chain around each span anew and book it; what later counts have to be looked at again.
+
+        At most one span an item.
+        """
+        found = await chains(self._session, spans, self._bounds, self.window)
+        done: list[tuple[Chain, Outcome, Booking]] = []
+        for chain in found:
+            outcome = self._match(chain)
+            done.append((chain, outcome, book(outcome.events, outcome.adjustments, chain.accounts, self.window)))
+        await self._append((chain, booking) for chain, _, booking in done)
+        await self._link((chain, booking) for chain, _, booking in done)
+        pending = await self._ask([(chain, outcome.questions) for chain, outcome, _ in done])
+        return await self._project([(c, b, p) for (c, _, b), p in zip(done, pending, strict=True)])
+
+    def _match(self, chain: Chain) -> Outcome:
+        """With the level of each place just before the chain, and the places known then."""
+        levels = self._levels[chain.item]
+        return match(
             chain.observations,
-            _decisions(chain.proposals.values()),
+            chain.decisions,
             window=self.window,
             same_scan=timedelta(seconds=self._uow.settings.same_scan_s),
-            home=self._home,
-            base=base,
-            begun=begun,
+            home=self._bounds[chain.item].home,
+            base={place: level.qty - chain.moved.get(place, 0) for place, level in levels.items()},
+            begun=frozenset(p for p, level in levels.items() if level.since is not None and level.since < chain.first),
         )
-        accounts, links = await self._accounts(chain)
-        booking = book(outcome.events, outcome.adjustments, accounts, self.window)
-        await self._append(booking)
-        await self._link(booking.links, links)
-        pending = await self._ask(outcome.questions, chain)
-        return await self._project(booking, pending, chain, levels)
 
-    # Loading
-
-    async def _chain(self, span: _Touched) -> _Chain:
-        first, last = span.first, span.last
-        while True:
-            rows = await self._connected(first, last)
-            if not rows:
-                return _Chain(first, last, [])
-            operations = {row.operation for row in rows if row.operation}
-            wider = await self._validated(operations) if operations else None
-            first, last = rows[0].at, rows[-1].at
-            if wider is None or (wider[0] >= first and wider[1] <= last):
-                break
-            first, last = min(first, wider[0]), max(last, wider[1])
-        proposals = await self._session.scalars(
-            select(Proposal).where(Proposal.item_id == self._item, Proposal.at.between(first, last))
-        )
-        return _Chain(first, last, [_obs(row) for row in rows], {p.key: p for p in proposals})
-
-    async def _connected(self, first: datetime, last: datetime) -> list[SqlRow[Any]]:
-        """Observations from `first` to `last` and all that can have to do with them, one with the next."""
-        if await self._one_camera(first - self.window, last + self.window):
-            return await self._between(first, last)
-        low, high = first - self.window, last + self.window
-        step = self.window
-        while True:
-            rows = await self._between(low, high)
-            # What lies before `low` or after `high` was not seen: only boundaries a window away from there are sure.
-            starts = [i for i in boundaries(rows, self.window) if rows[i].at - low >= self.window]
-            start = next((i for i in reversed(starts) if rows[i].at <= first), None)
-            ends = [i for i in boundaries(rows, self.window) if high - rows[i - 1].at >= self.window]
-            end = next((i for i in ends if rows[i].at > last), None)
-            if start is None and not await self._any(Observation.at < low):
-                start = 0
-            if end is None and not await self._any(Observation.at > high):
-                end = len(rows)
-            if start is not None and end is not None:
-                return rows[start:end]
-            low -= step if start is None else timedelta(0)
-            high += step if end is None else timedelta(0)
-            step *= 2
-
-    async def _one_camera(self, low: datetime, high: datetime) -> bool:
-        """Whether a single camera or scale spoke, so that nothing can be joined to anything."""
-        found = await self._session.execute(
-            select(Observation.channel, Observation.nature)
-            .where(Observation.item_id == self._item, Observation.at.between(low, high))
-            .distinct()
-        )
-        spoke = list(found)
-        return len(spoke) == 1 and spoke[0].nature == "move" and spoke[0].channel.startswith(("camera:", "scale:"))
-
-    async def _any(self, condition: ColumnElement[bool]) -> bool:
-        found = await self._session.scalar(
-            select(Observation.id).where(Observation.item_id == self._item, condition).limit(1)
-        )
-        return found is not None
-
-    async def _between(self, low: datetime, high: datetime) -> list[SqlRow[Any]]:
-        statement = select(*_COLUMNS).where(Observation.item_id == self._item, Observation.at.between(low, high))
-        return list(await self._session.execute(statement.order_by(Observation.at, Observation.id)))
-
-    async def _validated(self, operations: set[str]) -> tuple[datetime, datetime] | None:
-        """From when to when sayings of these operations reach, those operations only that have a validation."""
-        of_item = Observation.item_id == self._item
-        validated = (
-            select(Observation.operation)
-            .where(of_item, Observation.operation.in_(operations), Observation.source == "operation")
-            .scalar_subquery()
-        )
-        reach = await self._session.execute(
-            select(func.min(Observation.at), func.max(Observation.at)).where(
-                of_item, Observation.operation.in_(validated)
-            )
-        )
-        low, high = reach.one()
-        found: tuple[datetime | None, datetime | None] = (low, high)
-        return None if found[0] is None or found[1] is None else (found[0], found[1])
-
-    async def _levels(self) -> list[Level]:
-        return list(await self._session.scalars(select(Level).where(Level.item_id == self._item)))
-
-    async def _before(self, chain: _Chain, levels: dict[int, Level]) -> tuple[dict[int, int], frozenset[int]]:
-        """Level of each place just before the chain, and the places known then."""
-        since = await self._session.execute(
-            select(Movement.place_id, func.sum(Movement.qty))
-            .where(Movement.item_id == self._item, Movement.at >= chain.first)
-            .group_by(Movement.place_id)
-        )
-        moved = {place: int(qty) for place, qty in since}
-        base = {place: level.qty - moved.get(place, 0) for place, level in levels.items()}
-        begun = frozenset(p for p, level in levels.items() if level.since is not None and level.since < chain.first)
-        return base, begun
-
-    async def _accounts(self, chain: _Chain) -> tuple[list[Account], dict[tuple[int, str], tuple[int, int]]]:
-        """The accounts of the chain's observations, and their links: (observation, event) → (id, qty)."""
-        found = await self._session.execute(
-            select(Link.id, Link.observation_id, Link.event, Link.qty)
-            .join(Observation, Observation.id == Link.observation_id)
-            .where(Observation.item_id == self._item, Observation.at.between(chain.first, chain.last))
-        )
-        links = {(observation, event): (id_, qty) for id_, observation, event, qty in found}
-        told: defaultdict[str, set[int]] = defaultdict(set)
-        for observation, event in links:
-            told[event].add(observation)
-        if not told:
-            return [], links
-        events = (
-            select(Link.event)
-            .join(Observation, Observation.id == Link.observation_id)
-            .where(Observation.item_id == self._item, Observation.at.between(chain.first, chain.last))
-        )
-        sums = await self._session.execute(
-            select(Movement.event, Movement.place_id, func.sum(Movement.qty), func.min(Movement.at))
-            .where(Movement.event.in_(events))
-            .group_by(Movement.event, Movement.place_id)
-        )
-        return [Account(event, place, int(net), at, frozenset(told[event])) for event, place, net, at in sums], links
-
-    # Writing
-
-    async def _append(self, booking: Booking) -> None:
-        rows = [
-            {
-                "event": r.event,
-                "item_id": self._item,
-                "place_id": r.place,
-                "qty": r.qty,
-                "at": r.at,
-                "recorded_at": self._uow.now,
-                "kind": r.kind,
-                "operation": r.operation,
-                "person": r.person,
-                "uncertain": r.uncertain,
-            }
-            for r in booking.rows
-        ]
+    async def _append(self, booked: Iterable[tuple[Chain, Booking]]) -> None:
+        now = self._uow.now
+        rows = []
+        for chain, booking in booked:
+            for r in booking.rows:
+                self.last[chain.item] = r
+                rows.append(
+                    {
+                        "event": r.event,
+                        "item_id": chain.item,
+                        "place_id": r.place,
+                        "qty": r.qty,
+                        "at": r.at,
+                        "recorded_at": now,
+                        "kind": r.kind,
+                        "operation": r.operation,
+                        "person": r.person,
+                        "uncertain": r.uncertain,
+                    }
+                )
         if rows:
             await self._session.execute(insert(_MOVEMENTS), rows)
-            self.last = booking.rows[-1]
 
-    async def _link(self, wanted: dict[tuple[int, str], int], there: dict[tuple[int, str], tuple[int, int]]) -> None:
-        # A compensated account keeps its last links: they say what it was about.
-        accounts = {event for _, event in wanted}
-        stale = [
-            id_
-            for (observation, event), (id_, qty) in there.items()
-            if event in accounts and wanted.get((observation, event)) != qty
-        ]
-        if stale:
-            await self._session.execute(delete(Link).where(Link.id.in_(stale)))
-        rows = [
-            {"observation_id": observation, "event": event, "qty": qty}
-            for (observation, event), qty in wanted.items()
-            if there.get((observation, event), (0, None))[1] != qty
-        ]
+    async def _link(self, booked: Iterable[tuple[Chain, Booking]]) -> None:
+        stale: list[int] = []
+        rows = []
+        for chain, booking in booked:
+            wanted = booking.links
+            # A compensated account keeps its last links: they say what it was about.
+            accounts = {event for _, event in wanted}
+            stale += [
+                id_
+                for (observation, event), (id_, qty) in chain.links.items()
+                if event in accounts and wanted.get((observation, event)) != qty
+            ]
+            rows += [
+                {"observation_id": observation, "event": event, "qty": qty}
+                for (observation, event), qty in wanted.items()
+                if chain.links.get((observation, event), (0, None))[1] != qty
+            ]
+        for part in _parts(stale):
+            await self._session.execute(_UNLINK, {"ids": part})
         if rows:
             await self._session.execute(insert(_LINKS), rows)
 
-    async def _ask(self, questions: Sequence[Question], chain: _Chain) -> dict[int, int]:
-        """Open, reopen and settle proposals; the change of what is pending, by place."""
-        pending: defaultdict[int, int] = defaultdict(int)
-        asked = {q.key for q in questions}
-        for proposal in chain.proposals.values():
-            if proposal.state != "open":
-                continue
-            if proposal.kind == "doubt":
-                pending[proposal.place_id] -= proposal.qty
-            if proposal.key not in asked:
-                proposal.state = "settled"
-        rows = []
-        for q in questions:
-            if q.kind == "doubt":
-                pending[q.place] += q.qty
-            known = chain.proposals.get(q.key)
-            if known is not None:
-                known.state, known.qty, known.place_id = "open", q.qty, q.place
-                known.decided_at = known.decided_by = known.decided_qty = None
-                continue
-            rows.append(
-                {
-                    "key": q.key,
-                    "kind": q.kind,
-                    "state": "open",
-                    "item_id": self._item,
-                    "place_id": q.place,
-                    "at": q.at,
-                    "qty": q.qty,
-                    "observation_id": q.observation,
-                    "other_id": q.other,
-                    "created_at": self._uow.now,
-                    "undone": 0,
-                }
-            )
+    async def _ask(self, asked: Sequence[tuple[Chain, Sequence[Question]]]) -> list[dict[int, int]]:
+        """Open, reopen and settle proposals; for each chain the change of what is pending, by place."""
+        changes: list[dict[int, int]] = []
+        settled: list[int] = []
+        reopened: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        for chain, questions in asked:
+            pending: defaultdict[int, int] = defaultdict(int)
+            keys = {q.key for q in questions}
+            for proposal in chain.proposals.values():
+                if proposal.state != "open":
+                    continue
+                if proposal.kind == "doubt":
+                    pending[proposal.place_id] -= proposal.qty
+                if proposal.key not in keys:
+                    settled.append(proposal.id)
+            for q in questions:
+                if q.kind == "doubt":
+                    pending[q.place] += q.qty
+                known = chain.proposals.get(q.key)
+                if known is None:
+                    rows.append(self._proposal(chain.item, q))
+                elif (known.state, known.qty, known.place_id) != ("open", q.qty, q.place):
+                    reopened.append({"number": known.id, "asked": q.qty, "there": q.place})
+            changes.append(pending)
+        for part in _parts(settled):
+            await self._session.execute(_SETTLE, {"ids": part})
+        if reopened:
+            # On the connection: the ORM would take several sets of parameters for an update by primary key.
+            await (await self._session.connection()).execute(_REOPEN, reopened)
         if rows:
-            await self._session.execute(insert(Proposal), rows)
-        await self._session.flush()
-        return pending
+            await self._session.execute(insert(_PROPOSALS), rows)
+        return changes
 
-    async def _project(
-        self, booking: Booking, pending: dict[int, int], chain: _Chain, levels: dict[int, Level]
-    ) -> list[_Touched]:
+    def _proposal(self, item: int, q: Question) -> dict[str, Any]:
+        return {
+            "key": q.key,
+            "kind": q.kind,
+            "state": "open",
+            "item_id": item,
+            "place_id": q.place,
+            "at": q.at,
+            "qty": q.qty,
+            "observation_id": q.observation,
+            "other_id": q.other,
+            "created_at": self._uow.now,
+            "undone": 0,
+        }
+
+    async def _project(self, booked: Sequence[tuple[Chain, Booking, dict[int, int]]]) -> list[Span]:
         """Bring the levels up to date; the next later count of each place whose level changed."""
-        change: defaultdict[int, int] = defaultdict(int)
-        since: dict[int, datetime] = {}
-        for row in booking.rows:
-            change[row.place] += row.qty
-            since[row.place] = min(row.at, since.get(row.place, row.at))
-        for o in chain.observations:
-            if o.place:
-                since[o.place] = min(o.at, since.get(o.place, o.at))
-        for place in {*change, *pending, *since}:
-            level = levels.get(place)
-            if level is None:
-                level = Level(item_id=self._item, place_id=place, qty=0, pending=0, since=None)
-                self._session.add(level)
-            level.qty += change[place]
-            level.pending += pending.get(place, 0)
-            begun = since.get(place)
-            if begun is not None and (level.since is None or begun < level.since):
-                level.since = begun
-        await self._session.flush()
-        return [at for place, qty in change.items() if qty and (at := await self._next_count(place, chain.last))]
-
-    async def _next_count(self, place: int, after: datetime) -> _Touched | None:
-        at = await self._session.scalar(
-            select(Observation.at)
-            .where(
-                Observation.item_id == self._item,
-                Observation.place_id == place,
-                Observation.at > after,
-                Observation.review.is_(False),
-                or_(
-                    Observation.nature == "count",
-                    Observation.count_before.is_not(None),
-                    Observation.count_after.is_not(None),
-                ),
+        written: dict[tuple[int, int], _Level] = {}
+        changed: dict[int, set[int]] = {}
+        item_of: dict[int, int] = {}
+        for chain, booking, pending in booked:
+            change: defaultdict[int, int] = defaultdict(int)
+            since: dict[int, datetime] = {}
+            for row in booking.rows:
+                change[row.place] += row.qty
+                since[row.place] = min(row.at, since.get(row.place, row.at))
+            for o in chain.observations:
+                if o.place:
+                    since[o.place] = min(o.at, since.get(o.place, o.at))
+            for place in {*change, *pending, *since}:
+                level = self._levels[chain.item].setdefault(place, _Level())
+                before = (level.qty, level.pending, level.since)
+                level.qty += change[place]
+                level.pending += pending.get(place, 0)
+                begun = since.get(place)
+                if begun is not None and (level.since is None or begun < level.since):
+                    level.since = begun
+                if (level.qty, level.pending, level.since) != before:
+                    written[chain.item, place] = level
+            places = {place for place, qty in change.items() if qty}
+            if places and self._bounds[chain.item].newest > chain.last:
+                anchor = chain.observations[-1].id
+                changed[anchor], item_of[anchor] = places, chain.item
+        if written:
+            await self._session.execute(
+                _put_level(self._session.get_bind().dialect.name),
+                [
+                    {"item_id": item, "place_id": place, "qty": x.qty, "pending": x.pending, "since": x.since}
+                    for (item, place), x in sorted(written.items(), key=lambda found: found[0])
+                ],
             )
-            .order_by(Observation.at)
-            .limit(1)
-        )
-        return None if at is None else _Touched(at, at)
+        return [Span(item_of[anchor], at, at) for anchor, at in await later_counts(self._session, changed)]
 
 
-def _obs(row: SqlRow[Any]) -> Obs:
-    return Obs(
-        row.id, row.at, row.qty, row.channel, row.source, row.nature, row.place_id, row.operation, row.person,
-        row.post, row.review, row.count_before, row.count_after, row.uncertain,
-    )  # fmt: skip
+@cache
+def _put_level(dialect: str) -> Insert:
+    module = postgresql if dialect == "postgresql" else sqlite
+    statement = module.insert(_LEVELS)
+    new = statement.excluded
+    return statement.on_conflict_do_update(  # type: ignore[no-any-return]  # two dialects' Insert
+        index_elements=["item_id", "place_id"], set_={"qty": new.qty, "pending": new.pending, "since": new.since}
+    )
 
 
-def _decisions(proposals: Iterable[Proposal]) -> dict[str, Decision]:
-    return {p.key: Decision(p.state, p.decided_qty) for p in proposals if p.state in _DECIDED}  # type: ignore[arg-type]  # the three states are the three verdicts
+def _parts(values: Sequence[Any]) -> list[Sequence[Any]]:
+    return [values[index : index + _AT_ONCE] for index in range(0, len(values), _AT_ONCE)]
 
 
 async def rebuild_levels(uow: UnitOfWork) -> None:

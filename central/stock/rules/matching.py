@@ -65,6 +65,7 @@ class Lot:
     persons: frozenset[str]
     asked: tuple[tuple[int, int], ...] = field(default=())
     """Pairs of observations that are joined in doubt."""
+    order: tuple[object, ...] = field(init=False)
 
     @classmethod
     def of(cls, obs: Obs) -> Lot:
@@ -80,9 +81,8 @@ class Lot:
             persons=frozenset({obs.person} if obs.person else ()),
         )
 
-    @property
-    def order(self) -> tuple[object, ...]:
-        return (self.first, self.last, tuple(o.order for o in self.told), self.qty)
+    def __post_init__(self) -> None:
+        self.order = (self.first, self.last, tuple(o.order for o in self.told))
 
     def joined(self, other: Lot, qty: int, asked: tuple[tuple[int, int], ...]) -> Lot:
         return Lot(
