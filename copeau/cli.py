@@ -52,6 +52,9 @@ def main(verbose: int) -> None:
     """Copeau: the shop floor keeps its own books."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if level > logging.DEBUG:
+        # It writes a line for each notification, ten a second for each machine.
+        logging.getLogger("asyncua").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,13 @@ class RackSection(_Section):
     detector: Literal["onnx", "none"] = "onnx"
     model: _Path | None = None
 
+    @field_validator("source", mode="after")
+    @classmethod
+    def _recording_beside_the_file(cls, value: str, info: ValidationInfo) -> str:
+        """A recording's relative path counts from the configuration file, as all others."""
+        base = (info.context or {}).get("directory")
+        return str(base / value) if base is not None and (base / value).exists() else value
+
     @model_validator(mode="after")
     def _rack_file(self) -> RackSection:
         if not self.rack.is_file():
