@@ -20,7 +20,9 @@ MACHINE: Final[dict[str, Word]] = {
     "alarm": Word("Alarme", "alarm"),
     "off": Word("Éteinte", "off"),
     "silent": Word("Sans nouvelles", "silent"),
+    "unconnected": Word("Non raccordée", "off"),
 }
+"""The states of `machine.state`, and ``unconnected`` for a machine that has never said anything."""
 SOURCE: Final[dict[str, Word]] = {
     "camera": Word("Caméra", "camera"),
     "scan": Word("Scan", "scan"),
