@@ -128,6 +128,9 @@ def halve_weights(source: Path, target: Path) -> None:
         casts.append(helper.make_node("Cast", [tensor.name + "_half"], [tensor.name], to=TensorProto.FLOAT))
     for node in reversed(casts):
         graph.node.insert(0, node)
+    for said in model.metadata_props:
+        if said.key == "description":  # the exporter writes the path of the data set into it
+            said.value = "Copeau rack detector (YOLO11n)"
     onnx.checker.check_model(model)
     onnx.save(model, str(target))
 
