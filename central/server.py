@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 import signal
@@ -52,13 +53,15 @@ class _Server(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises `CannotStart` (a second centre on the database, a wrong setting)."""
-    asyncio.run(_serve(settings))
+    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
+        runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
     app = create_app(settings)
     centre: Centre = app.state.centre
     await _open(centre)
+    gc.freeze()  # what was imported lives as long as the process: not worth looking at again in every collection
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -8,7 +8,7 @@ of the same transaction and is sent after the commit, at least once, under that 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -17,6 +17,7 @@ from sqlalchemy import Index, String, Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from central.core.bulk import write_rows
 from central.core.clock import Clock, SystemClock
 from central.core.database import Database
 from central.core.settings import Settings
@@ -41,14 +42,16 @@ class Outgoing(Base):
 
 
 _OUTGOING = cast("Table", Outgoing.__table__)
+_COLUMNS = ("channel", "topic", "payload", "retain", "created_at", "sent_at")
 
 
 class Sent(NamedTuple):
-    """An outgoing row, as told to the listeners after its commit."""
+    """What a commit left to send, as told to the listeners."""
 
-    id: int
-    channel: str
-    payload: str
+    live: tuple[int, str] | None
+    """Id and payload of the row for the pages."""
+    mqtt: bool
+    """Whether rows for the broker wait."""
 
 
 class UnitOfWork:
@@ -75,27 +78,25 @@ class UnitOfWork:
         """Publish on the broker after the commit, at least once."""
         self._mqtt.append((topic, payload, retain))
 
-    @property
-    def outgoing(self) -> list[dict[str, Any]]:
-        """Rows for this transaction: one for all pages, one for each message."""
+    async def store_outgoing(self) -> Sent | None:
+        """Write the rows of this transaction: one for all pages, one for each message; of a retained topic the last."""
+        if not self._live and not self._mqtt:
+            return None
         now = self.now
+        last = {topic: index for index, (topic, _, retain) in enumerate(self._mqtt) if retain}
         rows = [
-            {"channel": "mqtt", "topic": t, "payload": p.decode(), "retain": r, "created_at": now, "sent_at": None}
-            for t, p, r in self._mqtt
+            ("mqtt", topic, payload.decode(), retain, now, None)
+            for index, (topic, payload, retain) in enumerate(self._mqtt)
+            if not retain or last[topic] == index
         ]
-        if self._live:
-            payload = msgspec.json.encode(self._live).decode()
-            rows.append(
-                {
-                    "channel": "live",
-                    "topic": "",
-                    "payload": payload,
-                    "retain": False,
-                    "created_at": now,
-                    "sent_at": now,
-                }
-            )
-        return rows
+        await write_rows(self.session, _OUTGOING, _COLUMNS, rows, "DO NOTHING")
+        if not self._live:
+            return Sent(None, mqtt=True)
+        text = msgspec.json.encode(self._live).decode()
+        row = dict(zip(_COLUMNS, ("live", "", text, False, now, now), strict=True))
+        row_id: int | None = await self.session.scalar(insert(_OUTGOING).returning(_OUTGOING.c.id), row)
+        assert row_id is not None
+        return Sent((row_id, text), mqtt=bool(rows))
 
     @contextlib.asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -116,9 +117,9 @@ class Units:
         self.database = database
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self._listeners: list[Callable[[Sequence[Sent]], None]] = []
+        self._listeners: list[Callable[[Sent], None]] = []
 
-    def on_outgoing(self, listener: Callable[[Sequence[Sent]], None]) -> None:
+    def on_outgoing(self, listener: Callable[[Sent], None]) -> None:
         """`listener` is called in the event loop after each commit that left something to send."""
         self._listeners.append(listener)
 
@@ -129,8 +130,8 @@ class Units:
             uow = UnitOfWork(session, self.clock, self.settings)
             yield uow
             await session.flush()
-            sent = await _store_outgoing(session, uow.outgoing)
-        if sent:
+            sent = await uow.store_outgoing()
+        if sent is not None:
             for listener in self._listeners:
                 listener(sent)
 
@@ -139,11 +140,3 @@ class Units:
         """A unit that only reads; what it would tell is dropped."""
         async with self.database.read() as session:
             yield UnitOfWork(session, self.clock, self.settings)
-
-
-async def _store_outgoing(session: AsyncSession, rows: list[dict[str, Any]]) -> list[Sent]:
-    if not rows:
-        return []
-    statement = insert(_OUTGOING).returning(_OUTGOING.c.id, sort_by_parameter_order=True)
-    ids = await session.scalars(statement, rows)
-    return [Sent(row_id, row["channel"], row["payload"]) for row_id, row in zip(ids, rows, strict=True)]

@@ -118,7 +118,7 @@ class Batch:
             await self._check_again(uow)
         await self._store.create_streams(session, self.outcome.touched.values(), uow.now)
         if self._rows:
-            fresh = await self._store.insert_facts(session, self._rows, sqlite=self._sqlite)
+            fresh = await self._store.insert_facts(session, self._rows)
             if fresh is not None:
                 await self._drop_known(uow, fresh)
         await self._consume(uow, isolate=isolate)

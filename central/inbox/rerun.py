@@ -87,7 +87,7 @@ class Rerun:
         fact_id = self._store.next_fact_id()
         fields = (envelope.kind, envelope.ts, time.at, time.uncertain, envelope.run, envelope.mono, envelope.off)
         record = (fact_id, entry.id, envelope.seq, *fields, received, text, short_hash(envelope), "accepted")
-        await self._store.insert_facts(uow.session, [record], sqlite=self._sqlite)
+        await self._store.insert_facts(uow.session, [record])
         return make_fact(fact_id, envelope, time.at, body, received, uncertain=time.uncertain)
 
 

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
-from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import Table, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from central.core.bulk import write_rows
 from central.inbox.models import FactStream, SourceRun, StoredFact, StreamSettlement
 from central.inbox.rules import Progress, Span
 from contracts.envelope import Stream
@@ -56,12 +57,10 @@ FactRow: TypeAlias = tuple[
 ]
 """id, stream_id, seq, kind, ts, at, uncertain, run, mono, off, received_at, body, hash, state."""
 
-_COLUMNS = "id, stream_id, seq, kind, ts, at, uncertain, run, mono, off, received_at, body, hash, state"
-_SQLITE_INSERT = f"INSERT INTO facts ({_COLUMNS}) VALUES ({', '.join('?' * 14)}) ON CONFLICT DO NOTHING"  # noqa: S608  # constants
-_POSTGRES_INSERT = f"""INSERT INTO facts ({_COLUMNS}) SELECT * FROM unnest(
-    %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::boolean[],
-    %s::text[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::text[], %s::bigint[], %s::text[])
-    ON CONFLICT DO NOTHING"""  # noqa: S608  # constants
+_COLUMNS = (
+    *("id", "stream_id", "seq", "kind", "ts", "at", "uncertain"),
+    *("run", "mono", "off", "received_at", "body", "hash", "state"),
+)
 
 
 class Store:
@@ -145,7 +144,7 @@ class Store:
         self, session: AsyncSession, progress: dict[int, Progress], now: datetime, *, sqlite: bool
     ) -> None:
         connection = await session.connection()
-        heard = _micros(now) if sqlite else now
+        heard = (now - _EPOCH) // _MICROSECOND if sqlite else now
         sql = (
             "UPDATE fact_streams SET upto = ?, spans = ?, heard_at = ? WHERE id = ?"
             if sqlite
@@ -156,14 +155,9 @@ class Store:
 
     # facts
 
-    async def insert_facts(self, session: AsyncSession, rows: list[FactRow], *, sqlite: bool) -> set[int] | None:
+    async def insert_facts(self, session: AsyncSession, rows: list[FactRow]) -> set[int] | None:
         """Insert what is new; None when all of it was, else the ids that were."""
-        connection = await session.connection()
-        if sqlite:
-            inserted = await _insert_sqlite(connection, rows)
-        else:
-            columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
-            inserted = (await connection.exec_driver_sql(_POSTGRES_INSERT, tuple(columns))).rowcount
+        inserted = await write_rows(session, cast("Table", StoredFact.__table__), _COLUMNS, rows, "DO NOTHING")
         if inserted == len(rows):
             return None
         first = min(row[0] for row in rows)
@@ -249,29 +243,7 @@ class Store:
         self._runs[key] = anchor
 
     async def save_anchors(self, session: AsyncSession, anchors: dict[RunKey, Anchor]) -> None:
-        for (agent, run), anchor in anchors.items():
-            await session.execute(delete(SourceRun).where(SourceRun.agent == agent, SourceRun.run == run))
-            await session.execute(
-                insert(SourceRun).values(agent=agent, run=run, anchor=anchor.at, measured=anchor.measured)
-            )
-
-
-async def _insert_sqlite(connection: AsyncConnection, rows: list[FactRow]) -> int:
-    received = rows[0][10]
-    received_us = _micros(received)
-    values = [
-        (
-            *row[:4],
-            _micros(row[4]),
-            _micros(row[5]),
-            *row[6:10],
-            received_us if row[10] is received else _micros(row[10]),
-            *row[11:],
-        )
-        for row in rows
-    ]
-    return (await connection.exec_driver_sql(_SQLITE_INSERT, values)).rowcount
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+        rows = [(agent, run, anchor.at, anchor.measured) for (agent, run), anchor in anchors.items()]
+        changed = "(agent, run) DO UPDATE SET anchor = excluded.anchor, measured = excluded.measured"
+        table = cast("Table", SourceRun.__table__)
+        await write_rows(session, table, ("agent", "run", "anchor", "measured"), rows, changed)

@@ -20,10 +20,14 @@ log = logging.getLogger(__name__)
 KEEP_LIVE = timedelta(minutes=10)
 KEEP_MQTT = timedelta(days=1)
 MOST_REPLAYED = 500
-_BATCH = 1000
+_BATCH = 5000
+_AT_ONCE = 100
 _RETRY_S = 1.0
 _PAUSE_S = 0.25
 """Between two rounds: marking what was sent is a transaction of its own, which the inbox should not wait for often."""
+_MANY = 200
+_LONG_PAUSE_S = 1.0
+"""After a round of more than `_MANY`: of a machine that changes often, the broker gets one state a second."""
 
 
 class Deliverer(Protocol):
@@ -79,26 +83,25 @@ class Live:
         """Sweep: forget what is old; a message that the broker never took within a day is not news any more."""
         await uow.session.execute(
             delete(Outgoing).where(
-                ((Outgoing.channel == "live") & (Outgoing.created_at < uow.now - KEEP_LIVE))
-                | (Outgoing.created_at < uow.now - KEEP_MQTT)
+                (Outgoing.sent_at < uow.now - KEEP_LIVE) | (Outgoing.created_at < uow.now - KEEP_MQTT)
             )
         )
 
-    def _committed(self, rows: Sequence[Sent]) -> None:
-        for row in rows:
-            if row.channel == "live":
-                self.hub.send(Frame(row.id, row.payload))
-            else:
-                self._due.set()
+    def _committed(self, sent: Sent) -> None:
+        if sent.live is not None:
+            self.hub.send(Frame(*sent.live))
+        if sent.mqtt:
+            self._due.set()
 
     async def _send_forever(self) -> None:
         while True:
             await self._due.wait()
             self._due.clear()
             try:
-                if await self._send_some():
+                sent = await self._send_some()
+                if sent:
                     self._due.set()
-                    await asyncio.sleep(_PAUSE_S)
+                    await asyncio.sleep(_PAUSE_S if sent <= _MANY else _LONG_PAUSE_S)
             except self._failures as error:
                 # Until the broker is back (`wake`) or the next commit; nothing was marked as sent.
                 log.debug("broker away, outgoing messages wait: %s", error)
@@ -109,10 +112,11 @@ class Live:
                 await asyncio.sleep(_RETRY_S)
                 self._due.set()
 
-    async def _send_some(self) -> bool:
-        """One batch in order. Marked together: a crash in between sends again, under the same content.
+    async def _send_some(self) -> int:
+        """One batch in order, a hundred under way; how many rows are done.
 
-        Of the retained messages of one topic only the newest is worth sending.
+        Marked together: a crash in between sends again, under the same content. Of the retained messages of one topic
+        only the newest is worth sending.
         """
         async with self._units.reading() as uow:
             rows = (
@@ -124,16 +128,26 @@ class Live:
                 )
             ).all()
         if not rows:
-            return False
+            return 0
         newest = {row.topic: row.id for row in rows if row.retain}
-        done: list[int] = []
+        due = [row for row in rows if not row.retain or newest[row.topic] == row.id]
         try:
-            for row_id, topic, payload, retain in rows:
-                if not retain or newest[topic] == row_id:
-                    await self._link.deliver(topic, payload.encode(), retain=retain)
-                done.append(row_id)
-        finally:
-            if done:
-                async with self._units.begin() as uow:
-                    await uow.session.execute(update(Outgoing).where(Outgoing.id.in_(done)).values(sent_at=uow.now))
-        return True
+            for start in range(0, len(due), _AT_ONCE):
+                some = due[start : start + _AT_ONCE]
+                await asyncio.gather(*(self._link.deliver(r.topic, r.payload.encode(), retain=r.retain) for r in some))
+        except BaseException:
+            start_again = due[start].id  # what was under way is sent again
+            await self._mark([row.id for row in rows if row.id < start_again])
+            raise
+        await self._mark([row.id for row in rows])
+        return len(rows)
+
+    async def _mark(self, done: Sequence[int]) -> None:
+        if not done:
+            return
+        async with self._units.begin() as uow:
+            await uow.session.execute(
+                update(Outgoing)
+                .where(Outgoing.id.between(done[0], done[-1]), Outgoing.channel == "mqtt", Outgoing.sent_at.is_(None))
+                .values(sent_at=uow.now)
+            )

@@ -5,8 +5,8 @@ A batch costs a few statements, whatever the number of facts: 95 % of what the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 
 from central.alerts import service as alerts
 from central.alerts.rules import Level
+from central.core.bulk import among, write_rows
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
 from central.machines import sample_store, service
@@ -25,10 +26,19 @@ from central.machines.models import (
     MachineStateEvent,
     MachineTile,
 )
-from central.machines.store import insert_new, upsert
+from central.machines.store import insert_new, table_of, upsert
 from contracts import topics
 from contracts.envelope import is_name
 from contracts.facts import CycleEnded, MachineAlarm, MachineSamples, MachineStateChanged, PartsCounted, SourceStatus
+
+_TILE = table_of(MachineTile)
+_SHOWN = ("state", "since", "programme", "silent_since")
+_HEARD_EVERY = timedelta(seconds=1)
+"""A machine that goes on speaking is noted as heard this often: less would not be seen, more is a write each time."""
+_NEVER = (None, None, None)
+_NEWEST_HEARD = """(machine) DO UPDATE
+    SET agent = excluded.agent, heard_at = excluded.heard_at, silent_since = excluded.silent_since
+    WHERE machine_tile.heard_at IS NULL OR machine_tile.heard_at <= excluded.heard_at"""
 
 
 def register(consumers: Consumers) -> None:
@@ -61,25 +71,17 @@ async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]])
         for f in facts
     ]
     await insert_new(uow.session, MachineStateEvent, rows)
-    query = select(MachineTile).where(MachineTile.machine.in_(by_machine)).execution_options(populate_existing=True)
-    tiles = (await uow.session.scalars(query)).all()
+    tiles = await uow.session.execute(select(_TILE).where(among(uow.session, _TILE.c.machine, by_machine)))
     moved = []
-    for tile in tiles:
-        arrived = sorted(by_machine[tile.machine], key=_event_order)
+    for tile in [found._asdict() for found in tiles]:
+        arrived = sorted(by_machine[tile["machine"]], key=_event_order)
         row, late = _moved(tile, arrived)
         if late:
-            row["since"] = await _since(uow, tile.machine, row["state"]) or row["since"]
+            row["since"] = await _since(uow, row["machine"], row["state"]) or row["since"]
         moved.append(row)
-        if (row["state"], row["since"], row["programme"], row["silent_since"]) != (
-            tile.state,
-            tile.since,
-            tile.programme,
-            tile.silent_since,
-        ):
+        if any(row[name] != tile[name] for name in _SHOWN):
             _tell_tile(uow, row)
     await upsert(uow.session, MachineTile, moved)
-    for tile in tiles:
-        uow.session.expunge(tile)
 
 
 async def on_samples(uow: UnitOfWork, facts: Sequence[Fact[MachineSamples]]) -> None:
@@ -87,7 +89,7 @@ async def on_samples(uow: UnitOfWork, facts: Sequence[Fact[MachineSamples]]) -> 
     await sample_store.write(
         uow.session,
         (
-            sample_store.Arrived(b.machine, b.signal, b.unit, fact.corrected(b.t0), b.dt, b.v)
+            sample_store.Arrived(fact.id, b.machine, b.signal, b.unit, fact.corrected(b.t0), b.dt, b.v)
             for fact in facts
             for b in (fact.body,)
         ),
@@ -169,13 +171,14 @@ def _event_order(fact: Fact[Any]) -> tuple[datetime, int, int]:
     return fact.at, fact.seq, fact.id
 
 
-def _moved(tile: MachineTile, arrived: Sequence[Fact[MachineStateChanged]]) -> tuple[dict[str, Any], bool]:
+def _moved(tile: Mapping[str, Any], arrived: Sequence[Fact[MachineStateChanged]]) -> tuple[dict[str, Any], bool]:
     """The tile after these events (in event order), and whether one of them lies before what the tile shows."""
-    row: dict[str, Any] = {column.key: getattr(tile, column.key) for column in MachineTile.__table__.columns}
+    row = dict(tile)
     late = False
+    shown = None if row["state_at"] is None else (row["state_at"], row["state_seq"], row["state_fact"])
     for fact in arrived:
         body = fact.body
-        if tile.state_at is not None and _event_order(fact) < (tile.state_at, tile.state_seq, tile.state_fact):
+        if shown is not None and _event_order(fact) < shown:
             late = True
             continue
         if row["state"] != body.state or row["since"] is None:
@@ -216,24 +219,18 @@ async def _heard(uow: UnitOfWork, facts: Iterable[Fact[Any]]) -> None:
         code = fact.body.machine
         if code not in heard or heard[code][0] < fact.received_at:
             heard[code] = (fact.received_at, fact.agent)
-    await service.ensure(uow, heard.keys())
-    for (at, agent), codes in _grouped(heard).items():
-        await uow.session.execute(
-            update(MachineTile)
-            .where(MachineTile.machine.in_(codes), MachineTile.heard_at.is_(None) | (MachineTile.heard_at <= at))
-            .values(heard_at=at, silent_since=None, agent=agent)
-            .execution_options(synchronize_session=False)
-        )
-
-
-def _grouped(heard: dict[str, tuple[datetime, str]]) -> dict[tuple[datetime, str], list[str]]:
-    """Machines of one agent are heard together: one statement for each agent, at its newest time."""
-    newest: dict[str, datetime] = {}
-    codes: dict[str, list[str]] = {}
+    query = select(_TILE.c.machine, _TILE.c.heard_at, _TILE.c.silent_since, _TILE.c.agent).where(
+        among(uow.session, _TILE.c.machine, heard)
+    )
+    known = {code: told for code, *told in await uow.session.execute(query)}
+    if len(known) < len(heard):
+        await service.ensure(uow, heard.keys())
+    news = []
     for code, (at, agent) in heard.items():
-        newest[agent] = max(at, newest.get(agent, at))
-        codes.setdefault(agent, []).append(code)
-    return {(newest[agent], agent): found for agent, found in codes.items()}
+        before, silent, by = known.get(code, _NEVER)
+        if before is None or silent is not None or by != agent or at - before >= _HEARD_EVERY:
+            news.append((code, agent, at, None))
+    await write_rows(uow.session, _TILE, ("machine", "agent", "heard_at", "silent_since"), news, _NEWEST_HEARD)
 
 
 def _tell_machines(uow: UnitOfWork, facts: Iterable[Fact[Any]]) -> None:

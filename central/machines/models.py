@@ -132,8 +132,9 @@ class MachineSignal(Base):
 
 
 class SampleBlock(Base):
-    """All values of one signal in one minute: ``offsets`` uint16 milliseconds in the minute, ``readings`` float64,
-    little endian, in time order.
+    """What one fact says of one signal in one minute: ``offsets`` uint16 milliseconds in the minute, ``readings``
+    float64, little endian, in time order. The minute is all of its rows; of two values at one millisecond the one of
+    the higher `fact_id` counts.
     """
 
     __tablename__ = "sample_block"
@@ -141,6 +142,7 @@ class SampleBlock(Base):
     machine: Mapped[str] = mapped_column(String(120), primary_key=True)
     signal: Mapped[str] = mapped_column(String(120), primary_key=True)
     minute: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    fact_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     offsets: Mapped[bytes] = mapped_column(LargeBinary)
     readings: Mapped[bytes] = mapped_column(LargeBinary)
 

@@ -1,33 +1,30 @@
-"""Samples: written as one block a minute with rollups, read as few points as a curve needs."""
+"""Samples: appended as blocks within a minute, with rollups; read as few points as a curve needs."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from central.core.bulk import write_rows
 from central.machines import rules
 from central.machines.models import MachineSignal, SampleBlock, SampleRollup
 from central.machines.rules import HOUR_S, MINUTE_MS, MINUTE_S, Block, Bucket, Summary
-from central.machines.store import upsert
+from central.machines.store import table_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 Source = Literal["raw", "minute", "hour"]
-
-
-class Key(NamedTuple):
-    machine: str
-    signal: str
-    minute: int
-    """Minutes since 1970."""
 
 
 class Arrived(NamedTuple):
     """The values of one fact, on the centre's clock."""
 
+    fact_id: int
     machine: str
     signal: str
     unit: str
@@ -36,37 +33,50 @@ class Arrived(NamedTuple):
     v: Sequence[float]
 
 
+MinuteKey: TypeAlias = tuple[str, str, int]
+"""Machine, signal, minutes since 1970."""
+
+_BLOCK = ("machine", "signal", "minute", "fact_id", "offsets", "readings")
+_ROLLUP = ("machine", "signal", "span_s", "start", "n", "low", "high", "total")
+_REPLACING = """(machine, signal, span_s, start) DO UPDATE
+    SET n = excluded.n, low = excluded.low, high = excluded.high, total = excluded.total"""
+_NEWEST = ("machine", "signal", "unit", "value", "at")
+_NEWEST_WINS = """(machine, signal) DO UPDATE SET unit = excluded.unit, value = excluded.value, at = excluded.at
+    WHERE machine_signal.at <= excluded.at"""
+
+
 async def write(session: AsyncSession, arrived: Iterable[Arrived]) -> None:
-    """Merge values into their minutes. Two reads and four writes, whatever the number of facts."""
-    pieces: dict[Key, tuple[list[int], list[float]]] = {}
+    """Append values to their minutes and add them to the rollups, without reading anything. A fact that was there
+    already (the inbox hands each over once) is left alone, and its minutes are summed anew.
+    """
+    blocks: list[tuple[str, str, datetime, int, bytes, bytes]] = []
+    minutes: dict[MinuteKey, Summary] = {}
     newest: dict[tuple[str, str], tuple[int, float, str]] = {}
     for one in arrived:
-        t0_ms = (one.t0 - _EPOCH) // timedelta(milliseconds=1)
+        machine, signal = one.machine, one.signal
+        t0_ms = (one.t0 - _EPOCH) // _MILLISECOND
         for minute, (offsets, readings) in rules.split_minutes(t0_ms, one.dt, one.v).items():
-            piece = pieces.setdefault(Key(one.machine, one.signal, minute), ([], []))
-            piece[0].extend(offsets)
-            piece[1].extend(readings)
+            block = Block()
+            block.add(offsets, readings)
+            blocks.append((machine, signal, _minute(minute), one.fact_id, *block.pack()))
+            key = (machine, signal, minute)
+            have, summary = minutes.get(key), block.summary()
+            minutes[key] = summary if have is None else rules.merge(have, summary)
         if one.v:
             last = one.dt.index(max(one.dt))
             value = (t0_ms + one.dt[last], one.v[last], one.unit)
-            name = (one.machine, one.signal)
-            if name not in newest or newest[name] <= value:
-                newest[name] = value
-    if not pieces:
+            known = newest.get((machine, signal))
+            if known is None or known <= value:
+                newest[machine, signal] = value
+    if not blocks:
         return
-    blocks = await _blocks(session, pieces)
-    changed: dict[Key, tuple[int, float, Summary]] = {}
-    rows = []
-    for key, (offsets, readings) in pieces.items():
-        block = blocks.get(key) or Block()
-        n, total = len(block.readings), sum(block.readings)
-        block.add(offsets, readings)
-        changed[key] = (n, total, block.summary())
-        packed_offsets, packed = block.pack()
-        rows.append(_where(key) | {"minute": _minute(key.minute), "offsets": packed_offsets, "readings": packed})
-    await upsert(session, SampleBlock, rows)
-    await _write_rollups(session, changed)
-    await _write_newest(session, newest)
+    new = await write_rows(session, table_of(SampleBlock), _BLOCK, blocks, "DO NOTHING")
+    if new == len(blocks):
+        await _add_rollups(session, minutes)
+    else:
+        await _rebuild_rollups(session, minutes)
+    rows = [(m, s, unit, value, _EPOCH + ms * _MILLISECOND) for (m, s), (ms, value, unit) in newest.items()]
+    await write_rows(session, table_of(MachineSignal), _NEWEST, rows, _NEWEST_WINS)
 
 
 async def read(
@@ -94,92 +104,88 @@ async def read(
 async def _raw(
     session: AsyncSession, machine: str, signal: str, begin: datetime, end: datetime
 ) -> list[tuple[datetime, Summary]]:
-    block = SampleBlock
-    rows = await session.execute(
-        select(block.minute, block.offsets, block.readings).where(
-            block.machine == machine,
-            block.signal == signal,
-            block.minute > begin - timedelta(minutes=1),
-            block.minute < end,
-        )
-    )
     points = []
-    for minute, offsets, readings in rows:
-        one = Block.unpack(offsets, readings)
-        for offset, value in zip(one.offsets, one.readings, strict=True):
-            at = minute + timedelta(milliseconds=offset)
+    for minute, whole in (await _minutes(session, machine, signal, begin, end)).items():
+        for offset, value in zip(whole.offsets, whole.readings, strict=True):
+            at = minute + offset * _MILLISECOND
             if begin <= at < end:
                 points.append((at, Summary(1, value, value, value)))
     return points
 
 
-async def _blocks(session: AsyncSession, keys: Iterable[Key]) -> dict[Key, Block]:
-    wanted = set(keys)
+async def _minutes(
+    session: AsyncSession, machine: str, signal: str, begin: datetime, end: datetime
+) -> dict[datetime, Block]:
+    """Whole minutes that touch [begin, end)."""
     block = SampleBlock
     rows = await session.execute(
-        select(block.machine, block.signal, block.minute, block.offsets, block.readings).where(
-            block.machine.in_({k.machine for k in wanted}),
-            block.signal.in_({k.signal for k in wanted}),
-            block.minute.in_({_minute(k.minute) for k in wanted}),
+        select(block.minute, block.offsets, block.readings)
+        .where(
+            block.machine == machine,
+            block.signal == signal,
+            block.minute > begin - timedelta(minutes=1),
+            block.minute < end,
         )
+        .order_by(block.minute, block.fact_id)
     )
-    found = {}
-    for machine, signal, minute, offsets, readings in rows:
-        key = Key(machine, signal, (minute - _EPOCH) // timedelta(minutes=1))
-        if key in wanted:
-            found[key] = Block.unpack(offsets, readings)
-    return found
+    minutes: dict[datetime, Block] = {}
+    for minute, offsets, readings in rows:
+        part = Block.unpack(offsets, readings)
+        minutes.setdefault(minute, Block()).add(part.offsets, part.readings)
+    return minutes
 
 
-async def _write_rollups(session: AsyncSession, changed: Mapping[Key, tuple[int, float, Summary]]) -> None:
-    """Minutes are summed anew from their block; an hour gets the difference that its minutes made.
+async def _add_rollups(session: AsyncSession, minutes: Mapping[MinuteKey, Summary]) -> None:
+    """Add to the rows of these minutes and their hours.
 
-    `changed` is, for each minute, the n and total that it had, and its summary now.
-    A replaced value may leave an hour's extremes too wide: two facts that disagree on one millisecond, never one fact
-    applied twice.
+    Values that come again in *another* fact (an agent's file restored from a copy) count twice in `n` and `total`: the
+    mean moves by what was repeated, the extremes and the raw values not at all.
     """
-    minutes = [_rollup(key, MINUTE_S, _minute(key.minute), after) for key, (_, _, after) in changed.items()]
-    hours: dict[tuple[str, str, datetime], Summary] = {}
-    for key, (n, total, after) in changed.items():
-        delta = after._replace(n=after.n - n, total=after.total - total)
-        at = (key.machine, key.signal, _minute(key.minute // 60 * 60))
-        hours[at] = rules.merge(hours[at], delta) if at in hours else delta
+    hours: dict[MinuteKey, Summary] = {}
+    for (machine, signal, minute), summary in minutes.items():
+        key = (machine, signal, minute // 60 * 60)
+        have = hours.get(key)
+        hours[key] = summary if have is None else rules.merge(have, summary)
+    rows = _rollups(MINUTE_S, minutes) + _rollups(HOUR_S, hours)
+    await write_rows(session, table_of(SampleRollup), _ROLLUP, rows, _adding(session))
+
+
+async def _rebuild_rollups(session: AsyncSession, keys: Iterable[MinuteKey]) -> None:
+    """Sum these minutes anew from their blocks, then their hours from their minutes."""
+    minutes: dict[MinuteKey, Summary] = {}
+    for machine, signal, minute in keys:
+        begin = _minute(minute)
+        whole = (await _minutes(session, machine, signal, begin, begin + timedelta(minutes=1)))[begin]
+        minutes[machine, signal, minute] = whole.summary()
+    await write_rows(session, table_of(SampleRollup), _ROLLUP, _rollups(MINUTE_S, minutes), _REPLACING)
+    hours: dict[MinuteKey, Summary] = {}
     rollup = SampleRollup
-    rows = await session.execute(
-        select(rollup.machine, rollup.signal, rollup.start, rollup.n, rollup.low, rollup.high, rollup.total).where(
-            rollup.span_s == HOUR_S,
-            tuple_(rollup.machine, rollup.signal).in_({(m, s) for m, s, _ in hours}),
-            rollup.start.in_({start for _, _, start in hours}),
+    for machine, signal, hour in {(m, s, minute // 60 * 60) for m, s, minute in minutes}:
+        rows = await session.execute(
+            select(rollup.n, rollup.low, rollup.high, rollup.total).where(
+                rollup.machine == machine,
+                rollup.signal == signal,
+                rollup.span_s == MINUTE_S,
+                rollup.start >= _minute(hour),
+                rollup.start < _minute(hour + 60),
+            )
         )
-    )
-    for machine, signal, start, n, low, high, total in rows:
-        if (machine, signal, start) in hours:
-            hours[machine, signal, start] = rules.merge(hours[machine, signal, start], Summary(n, low, high, total))
-    wide = [_rollup(Key(m, s, 0), HOUR_S, start, summary) for (m, s, start), summary in hours.items()]
-    await upsert(session, SampleRollup, minutes + wide)
+        hours[machine, signal, hour] = functools.reduce(rules.merge, (Summary(*row) for row in rows))
+    await write_rows(session, table_of(SampleRollup), _ROLLUP, _rollups(HOUR_S, hours), _REPLACING)
 
 
-async def _write_newest(session: AsyncSession, newest: Mapping[tuple[str, str], tuple[int, float, str]]) -> None:
-    signal = MachineSignal
-    rows = await session.execute(
-        select(signal.machine, signal.signal, signal.at).where(tuple_(signal.machine, signal.signal).in_(set(newest)))
-    )
-    known = {(m, s): at for m, s, at in rows}
-    values = []
-    for name, (ms, value, unit) in newest.items():
-        at = _EPOCH + timedelta(milliseconds=ms)
-        if name not in known or known[name] <= at:
-            values.append({"machine": name[0], "signal": name[1], "unit": unit, "value": value, "at": at})
-    await upsert(session, MachineSignal, values)
+def _rollups(span_s: int, summaries: Mapping[MinuteKey, Summary]) -> list[tuple[Any, ...]]:
+    return [(m, s, span_s, _minute(at), *summary) for (m, s, at), summary in summaries.items()]
 
 
-def _where(key: Key) -> dict[str, object]:
-    return {"machine": key.machine, "signal": key.signal}
+def _adding(session: AsyncSession) -> str:
+    low, high = ("LEAST", "GREATEST") if session.get_bind().dialect.name == "postgresql" else ("min", "max")
+    return f"""(machine, signal, span_s, start) DO UPDATE SET n = sample_rollup.n + excluded.n,
+        low = {low}(sample_rollup.low, excluded.low), high = {high}(sample_rollup.high, excluded.high),
+        total = sample_rollup.total + excluded.total"""
 
 
-def _rollup(key: Key, span_s: int, start: datetime, summary: Summary) -> dict[str, object]:
-    return _where(key) | {"span_s": span_s, "start": start} | summary._asdict()
-
-
+@functools.lru_cache(maxsize=1024)
 def _minute(minute: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=minute * MINUTE_MS)
+    """`minute` since 1970."""
+    return _EPOCH + minute * timedelta(milliseconds=MINUTE_MS)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, update
 
+from central.core.bulk import among
 from central.core.uow import UnitOfWork
 from central.machines import rules, sample_store
 from central.machines.models import (
@@ -131,7 +132,7 @@ async def add_machine(
 async def ensure(uow: UnitOfWork, codes: Collection[str]) -> None:
     """A machine that speaks exists, described or not."""
     missing = set(codes) - set(
-        await uow.session.scalars(select(MachineTile.machine).where(MachineTile.machine.in_(codes)))
+        await uow.session.scalars(select(MachineTile.machine).where(among(uow.session, MachineTile.machine, codes)))
     )
     if not missing:
         return

@@ -434,9 +434,10 @@ def upgrade() -> None:
         sa.Column("machine", sa.String(length=120), nullable=False),
         sa.Column("signal", sa.String(length=120), nullable=False),
         sa.Column("minute", types.UtcDateTime(), nullable=False),
+        sa.Column("fact_id", types.BigId, autoincrement=False, nullable=False),
         sa.Column("offsets", sa.LargeBinary(), nullable=False),
         sa.Column("readings", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("machine", "signal", "minute", name=op.f("pk_sample_block")),
+        sa.PrimaryKeyConstraint("machine", "signal", "minute", "fact_id", name=op.f("pk_sample_block")),
     )
     op.create_table(
         "sample_rollup",
