@@ -201,7 +201,7 @@ def _take_across(spans: list[_Span], base: int, window: timedelta, decisions: De
                 differences[index + 1] += event.qty
             elif decision is None:
                 questions.append(
-                    Question(key, "pairing", count.place, event.at, event.qty, count.observation, event.observations[0])
+                    Question(key, "pairing", count.place, count.at, event.qty, count.observation, event.observations[0])
                 )
         for event in list(earlier):
             if last or event.seen or count.at - event.at > window:

@@ -290,8 +290,10 @@ def _moved(lots: list[Lot]) -> int:
 
 def questions_of(lots: Iterable[Lot], home: int) -> list[Question]:
     """Doubts that nothing corroborates, and joins that may be two events."""
+    lots = list(lots)
+    times = {o.id: o.at for lot in lots for o in lot.told}
     doubts: dict[int, Question] = {}
-    pairs: dict[tuple[int, int], Question] = {}
+    pairs: dict[str, Question] = {}
     for lot in lots:
         qty = lot.sign * lot.qty
         place = lot.place or home
@@ -301,9 +303,8 @@ def questions_of(lots: Iterable[Lot], home: int) -> list[Question]:
             qty += known.qty if known else 0
             doubts[obs.id] = Question(doubt_key(obs.id), "doubt", place, obs.at, qty, obs.id)
             continue
-        for a, b in lot.asked:
-            known = pairs.get((a, b))
+        for key, (a, b) in {pair_key(*pair): pair for pair in lot.asked}.items():
+            known = pairs.get(key)
             amount = qty + (known.qty if known else 0)
-            at = min(lot.first, known.at) if known else lot.first
-            pairs[a, b] = Question(pair_key(a, b), "pairing", place, at, amount, a, b)
+            pairs[key] = Question(key, "pairing", place, min(times[a], times[b]), amount, a, b)
     return [*doubts.values(), *pairs.values()]

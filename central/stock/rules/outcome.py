@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from central.stock.rules.counting import Adjustment, compare, counts_of
 from central.stock.rules.matching import Event, lots_of, questions_of
@@ -57,16 +57,19 @@ def match(
     events.sort(key=lambda e: e.order)
     questions = [*questions_of(lots, home), *ecarts]
     if begun or any(o.place for o in ordered):
-        questions += _unplaced(events, decisions)
-    return Outcome(tuple(events), tuple(adjustments), tuple(questions))
+        questions += _unplaced(events, {o.id: o.at for o in ordered}, decisions)
+    return Outcome(tuple(events), tuple(adjustments), tuple({q.key: q for q in questions}.values()))
 
 
-def _unplaced(events: Iterable[Event], decisions: Mapping[str, Decision]) -> list[Question]:
+def _unplaced(
+    events: Iterable[Event], times: Mapping[int, datetime], decisions: Mapping[str, Decision]
+) -> list[Question]:
     """Events of an item that has places, at none of them: no count there will ever tell whether they are right."""
     found: dict[str, Question] = {}
     for e in events:
-        key = place_key(e.observations[0])
+        first = e.observations[0]
+        key = place_key(first)
         if e.place == NOWHERE and key not in decisions:
             qty = e.qty + (found[key].qty if key in found else 0)
-            found[key] = Question(key, "unplaced", NOWHERE, e.at, qty, e.observations[0])
+            found[key] = Question(key, "unplaced", NOWHERE, times[first], qty, first)
     return list(found.values())

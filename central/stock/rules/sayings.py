@@ -64,7 +64,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that a person should decide."""
+    """Something that a person should decide. `at` follows from the observations alone, so it is always found again."""
 
     key: str
     kind: QuestionKind
