@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from central.core.database import insert_ignore
 from central.core.facts import Fact
@@ -24,6 +24,7 @@ __all__ = [
     "UnknownCode",
     "add_item",
     "add_place",
+    "add_places",
     "items",
     "keep_unknown",
     "name_code",
@@ -124,6 +125,13 @@ async def add_place(uow: UnitOfWork, code: str, label: str = "", parent: str | N
         place.parent_id = (await require_place(uow, parent)).id
     await uow.session.flush()
     return place
+
+
+async def add_places(uow: UnitOfWork, codes: Sequence[str]) -> dict[str, int]:
+    """Create places that sources speak of and nobody declared yet; their ids. None of them may exist."""
+    rows = [{"code": code, "label": code, "parent_id": None} for code in codes]
+    found = await uow.session.execute(insert(Place).returning(Place.code, Place.id), rows)
+    return {code: id_ for code, id_ in found}  # noqa: C416 -- dict() of rows has no type
 
 
 async def name_code(uow: UnitOfWork, text: str, *, item: str | None = None, place: str | None = None) -> None:

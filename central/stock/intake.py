@@ -11,7 +11,7 @@ from sqlalchemy import select
 from central.core.facts import Fact
 from central.core.uow import UnitOfWork
 from central.items.models import Item, Place
-from central.items.service import Found, add_place, keep_unknown, resolve_many
+from central.items.service import Found, add_places, keep_unknown, resolve_many
 from central.stock.ledger import Saying, record
 from central.stock.models import NO_PLACE
 from contracts.facts import CodeScanned, StockCounted, StockObserved
@@ -150,12 +150,12 @@ def _thousandths(body: StockObserved) -> tuple[int | None, int | None]:
 
 async def _places(uow: UnitOfWork, codes: Iterable[str | None]) -> dict[str, int]:
     """Ids of places by what sources say. A place that nobody declared yet is added: its stock must not get lost."""
-    wanted = {code for code in codes if code}
+    wanted = {code: code.strip() or "?" for code in codes if code}
     if not wanted:
         return {}
-    rows = await uow.session.execute(select(Place.code, Place.id).where(Place.code.in_({c.strip() for c in wanted})))
+    rows = await uow.session.execute(select(Place.code, Place.id).where(Place.code.in_(set(wanted.values()))))
     known = {code: id_ for code, id_ in rows}  # noqa: C416 -- dict() of rows has no type
-    for code in sorted(wanted):
-        if code.strip() not in known:
-            known[code.strip()] = (await add_place(uow, code.strip() or "?")).id
-    return {code: known[code.strip()] for code in wanted}
+    missing = sorted(set(wanted.values()) - known.keys())
+    if missing:
+        known |= await add_places(uow, missing)
+    return {said: known[code] for said, code in wanted.items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import BindParameter, bindparam, case, func, select
 from sqlalchemy import Row as SqlRow
@@ -21,6 +21,7 @@ from sqlalchemy.orm import aliased
 from central.stock.models import Level, Link, Movement, Observation, Proposal
 from central.stock.rules import Account, Decision, Obs, boundaries
 
+_Row: TypeAlias = SqlRow[*tuple[Any, ...]]
 _AT_ONCE = 500
 """Most values in one IN list."""
 _FAR = 4
@@ -120,9 +121,9 @@ class Chain:
     """All that can have to do with a span, with the books about it as they are."""
 
     item: int
-    rows: list[SqlRow[Any]]
+    rows: list[_Row]
     observations: list[Obs] = field(init=False)
-    proposals: dict[str, SqlRow[Any]] = field(default_factory=dict)
+    proposals: dict[str, _Row] = field(default_factory=dict)
     moved: dict[int, int] = field(default_factory=dict)
     """By place: what moved since the chain began."""
     accounts: list[Account] = field(default_factory=list)
@@ -174,7 +175,7 @@ async def chains(
         rows = await _between(
             session, [(s.item, s.first, s.last) if s.alone else (s.item, s.low, s.high) for s in looking]
         )
-        cut: list[tuple[_Search, list[SqlRow[Any]]]] = []
+        cut: list[tuple[_Search, list[_Row]]] = []
         wider: list[_Search] = []
         for search in looking:
             mine = rows.get(search.item, [])
@@ -213,11 +214,9 @@ async def _who_spoke(session: AsyncSession, searches: list[_Search]) -> None:
         search.alone = len(its) == 1 and all(n == "move" and c.startswith(("camera:", "scale:")) for c, n in its)
 
 
-async def _between(
-    session: AsyncSession, spans: Sequence[tuple[int, datetime, datetime]]
-) -> dict[int, list[SqlRow[Any]]]:
+async def _between(session: AsyncSession, spans: Sequence[tuple[int, datetime, datetime]]) -> dict[int, list[_Row]]:
     own = {item: (low, high) for item, low, high in spans}
-    found: dict[int, list[SqlRow[Any]]] = {}
+    found: dict[int, list[_Row]] = {}
     for items, low, high in _together(spans):
         rows = await _all(session, _OBSERVATIONS, items, low=low, high=high)
         for item, its in groupby(rows, key=itemgetter(0)):
@@ -227,8 +226,8 @@ async def _between(
 
 
 async def _connected(
-    session: AsyncSession, search: _Search, rows: list[SqlRow[Any]], bounds: Bounds, window: timedelta
-) -> list[SqlRow[Any]] | None:
+    session: AsyncSession, search: _Search, rows: list[_Row], bounds: Bounds, window: timedelta
+) -> list[_Row] | None:
     """Those of `rows` that can have to do with the span, one with the next; None when more must be seen first."""
     low, high, first, last = search.low, search.high, search.first, search.last
     found = boundaries(rows, window)
@@ -249,7 +248,7 @@ async def _connected(
     return None
 
 
-async def _clean_cut(session: AsyncSession, search: _Search, rows: list[SqlRow[Any]], before: datetime) -> int | None:
+async def _clean_cut(session: AsyncSession, search: _Search, rows: list[_Row], before: datetime) -> int | None:
     """For an item that never rests: the last place before `before` that no movement's sources straddle.
 
     Two windows away, nothing that is matched anew can reach over it.
@@ -269,7 +268,7 @@ async def _clean_cut(session: AsyncSession, search: _Search, rows: list[SqlRow[A
 
 
 async def _validated(
-    session: AsyncSession, cut: Iterable[tuple[_Search, list[SqlRow[Any]]]]
+    session: AsyncSession, cut: Iterable[tuple[_Search, list[_Row]]]
 ) -> dict[int, tuple[datetime, datetime]]:
     """By item: from when to when sayings of its operations reach, those operations only that have a validation."""
     named = {s.item: {row.operation for row in rows if row.operation} for s, rows in cut}
@@ -320,9 +319,9 @@ def _together(
         yield [s[0] for s in group], group[0][1], max(s[2] for s in group)
 
 
-async def _all(session: AsyncSession, statement: Any, ids: Iterable[Any], **more: Any) -> list[SqlRow[Any]]:
+async def _all(session: AsyncSession, statement: Any, ids: Iterable[Any], **more: Any) -> list[_Row]:
     """All rows of a statement over ``ids``, a part of them at a time."""
-    found: list[SqlRow[Any]] = []
+    found: list[_Row] = []
     wanted = sorted(ids)
     for index in range(0, len(wanted), _AT_ONCE):
         found += await session.execute(statement, {"ids": wanted[index : index + _AT_ONCE], **more})
