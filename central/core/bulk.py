@@ -22,8 +22,8 @@ from central.core.types import UtcDateTime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LENGTHS = (64, 16, 4, 1)
-"""Rows of one SQLite statement: few lengths, so that each is prepared once."""
+_LENGTHS = (256, 64)
+"""Rows of one SQLite statement: few, so that each is prepared once. What remains goes row by row, in one call."""
 
 
 async def write_rows(
@@ -44,23 +44,24 @@ async def write_rows(
         sql = _unnest(table, names + tuple(defaults), conflict)
         return (await connection.exec_driver_sql(sql, tuple(columns))).rowcount
     every = names + tuple(defaults)
-    times = _times(table, names)
+    width = len(every)
     more = list(defaults.values())
+    flat: list[Any] = []
+    for row in rows:
+        flat += row
+        flat += more
+    for position in _times(table, names):
+        flat[position::width] = [None if v is None else (v - _EPOCH) // _MICROSECOND for v in flat[position::width]]
     written, start = 0, 0
     for length in _LENGTHS:
-        while len(rows) - start >= length:
-            flat: list[Any] = []
-            for row in rows[start : start + length]:
-                flat += row
-                flat += more
-            width = len(every)
-            for position in times:
-                flat[position::width] = [
-                    None if v is None else (v - _EPOCH) // _MICROSECOND for v in flat[position::width]
-                ]
+        step = length * width
+        while len(flat) - start >= step:
             sql = _values(table, every, conflict, length)
-            written += (await connection.exec_driver_sql(sql, tuple(flat))).rowcount
-            start += length
+            written += (await connection.exec_driver_sql(sql, tuple(flat[start : start + step]))).rowcount
+            start += step
+    rest = [tuple(flat[at : at + width]) for at in range(start, len(flat), width)]
+    if rest:
+        written += (await connection.exec_driver_sql(_values(table, every, conflict, 1), rest)).rowcount
     return written
 
 

@@ -30,10 +30,9 @@ class _StillBad(Exception):
 
 
 class Rerun:
-    def __init__(self, store: Store, consumers: Consumers, *, sqlite: bool) -> None:
+    def __init__(self, store: Store, consumers: Consumers) -> None:
         self._store = store
         self._consumers = consumers
-        self._sqlite = sqlite
 
     async def one(self, uow: UnitOfWork, row_id: int) -> bool:
         """Whether it is accepted now; if not, the row says why as of today."""

@@ -164,7 +164,7 @@ class Inbox:
 
     async def rerun(self, ids: Sequence[int]) -> int:
         """Try again what is in quarantine, under its own identity. Returns how many are accepted now."""
-        again = Rerun(self._store, self._consumers, sqlite=self._units.database.is_sqlite)
+        again = Rerun(self._store, self._consumers)
         done = 0
         for row_id in ids:
             async with self._units.begin() as uow:

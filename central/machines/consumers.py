@@ -55,7 +55,6 @@ async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]])
     by_machine: dict[str, list[Fact[MachineStateChanged]]] = {}
     for fact in facts:
         by_machine.setdefault(fact.body.machine, []).append(fact)
-    await service.ensure(uow, by_machine.keys())
     rows = [
         {
             "fact_id": f.id,
@@ -71,7 +70,11 @@ async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]])
         for f in facts
     ]
     await insert_new(uow.session, MachineStateEvent, rows)
-    tiles = await uow.session.execute(select(_TILE).where(among(uow.session, _TILE.c.machine, by_machine)))
+    query = select(_TILE).where(among(uow.session, _TILE.c.machine, by_machine))
+    tiles = (await uow.session.execute(query)).all()
+    if len(tiles) < len(by_machine):
+        await service.ensure(uow, by_machine.keys())
+        tiles = (await uow.session.execute(query)).all()
     moved = []
     for tile in [found._asdict() for found in tiles]:
         arrived = sorted(by_machine[tile["machine"]], key=_event_order)

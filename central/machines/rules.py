@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -148,6 +149,11 @@ def split_minutes(
     if first == last:
         base = t0_ms - first * MINUTE_MS
         return {first: ([base + d for d in dt], v)}
+    if last == first + 1 and sorted(dt) == list(dt):  # the usual batch that passes a minute: two slices
+        base = t0_ms - first * MINUTE_MS
+        cut = bisect_left(dt, MINUTE_MS - base)
+        early, late = [base + d for d in dt[:cut]], [base + d - MINUTE_MS for d in dt[cut:]]
+        return {first: (early, v[:cut]), last: (late, v[cut:])}
     minutes: dict[int, tuple[list[int], list[float]]] = {}
     for d, value in zip(dt, v, strict=True):
         minute, offset = divmod(t0_ms + d, MINUTE_MS)
