@@ -18,7 +18,7 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from central.stock.models import Level, Link, Movement, Observation, Proposal
+from central.stock.models import NO_PLACE, Level, Link, Movement, Observation, Proposal
 from central.stock.rules import Account, Decision, Obs, boundaries
 
 _Row: TypeAlias = SqlRow[*tuple[Any, ...]]
@@ -33,7 +33,11 @@ _DECIDED = frozenset({"confirmed", "corrected", "refused"})
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _OF_ITEMS = Observation.item_id.in_(_IDS)
 _WITHIN = Observation.at.between(bindparam("low"), bindparam("high"))
-_SPOKE = select(Observation.item_id, Observation.channel, Observation.nature).where(_OF_ITEMS, _WITHIN).distinct()
+_SPOKE = (
+    select(Observation.item_id, Observation.place_id, Observation.channel, Observation.nature)
+    .where(_OF_ITEMS, _WITHIN)
+    .distinct()
+)
 _OBSERVATIONS = (
     select(
         Observation.item_id, Observation.id, Observation.at, Observation.qty, Observation.channel, Observation.source,
@@ -157,7 +161,7 @@ class _Search:
     high: datetime
     step: timedelta
     alone: bool | None = None
-    """A single camera or scale spoke around, so that nothing can be joined to anything."""
+    """Only cameras or scales spoke around, each at its own places, so that nothing can be joined to anything."""
 
     @classmethod
     def of(cls, item: int, first: datetime, last: datetime, window: timedelta) -> _Search:
@@ -205,13 +209,21 @@ async def later_counts(session: AsyncSession, changed: dict[int, set[int]]) -> l
 
 
 async def _who_spoke(session: AsyncSession, searches: list[_Search]) -> None:
-    spoke: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+    spoke: defaultdict[int, set[tuple[int, str, str]]] = defaultdict(set)
     for items, low, high in _together([(s.item, s.low, s.high) for s in searches]):
-        for item, channel, nature in await _all(session, _SPOKE, items, low=low, high=high):
-            spoke[item].add((channel, nature))
+        for item, place, channel, nature in await _all(session, _SPOKE, items, low=low, high=high):
+            spoke[item].add((place, channel, nature))
     for search in searches:
-        its = spoke[search.item]
-        search.alone = len(its) == 1 and all(n == "move" and c.startswith(("camera:", "scale:")) for c, n in its)
+        search.alone = _apart(spoke[search.item])
+
+
+def _apart(spoke: set[tuple[int, str, str]]) -> bool:
+    """Whether of these (place, channel, nature) no two can tell of one event: one camera, or each at its own places."""
+    if any(nature != "move" or not channel.startswith(("camera:", "scale:")) for _, channel, nature in spoke):
+        return False
+    channels = {channel for _, channel, _ in spoke}
+    places = {place for place, _, _ in spoke}
+    return len(channels) == 1 or (NO_PLACE not in places and len(places) == len(spoke))
 
 
 async def _between(session: AsyncSession, spans: Sequence[tuple[int, datetime, datetime]]) -> dict[int, list[_Row]]:
