@@ -34,6 +34,7 @@ from central.machines import routes as machines_routes
 from central.machines import sweeps as machines_sweeps
 from central.people import consumers as people_consumers
 from central.stock import consumers as stock_consumers
+from central.stock import routes as stock_routes
 from central.ui import pages
 from central.work import consumers as work_consumers
 from central.work import routes as work_routes
@@ -46,7 +47,7 @@ log = logging.getLogger(__name__)
 _CONSUMERS = (people_consumers, fleet_consumers, stock_consumers, machines_consumers, work_consumers)
 """Lower features first: what they write is there when the higher ones look."""
 _SWEEPS = (machines_sweeps, work_sweeps)
-_ROUTERS = (inbox_routes, live_routes, alerts_routes, machines_routes, work_routes, pages)
+_ROUTERS = (inbox_routes, live_routes, alerts_routes, stock_routes, machines_routes, work_routes, pages)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from central import migrations, schema
 from central.core.database import Database
+from central.items.models import Item
+from central.stock.models import Movement
+
+NOW = datetime(2026, 5, 4, 6, 0, tzinfo=UTC)
 
 
 def differences(connection: Connection) -> list[Any]:
@@ -32,7 +40,25 @@ async def test_upgrading_again_changes_nothing(database_url: str) -> None:
         async with database.engine.begin() as connection:
             await connection.run_sync(migrations.upgrade)
     async with database.engine.begin() as connection:
-        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() == ["0001"]
+        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all() == ["0002"]
+    await database.close()
+
+
+@pytest.mark.parametrize("rewriting", ["UPDATE stock_movements SET qty = 0", "DELETE FROM stock_movements"])
+async def test_the_ledger_of_a_migrated_database_cannot_be_rewritten(database_url: str, rewriting: str) -> None:
+    database = Database(database_url)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(migrations.upgrade)
+        item = Item(code="A", label="", item_class="other", unit="pce", handling="lend", minimum=0, per_box=1000)
+        async with AsyncSession(connection) as session:
+            session.add(item)
+            await session.flush()
+            session.add(Movement(event="e", item_id=item.id, qty=1, at=NOW, recorded_at=NOW, kind="pick"))
+            await session.flush()
+            await session.commit()
+    with pytest.raises(DBAPIError, match="append-only"):
+        async with database.engine.begin() as connection:
+            await connection.execute(text(rewriting))
     await database.close()
 
 
