@@ -40,6 +40,8 @@ class Load:
         self.unacked: dict[tuple[str, str], deque[tuple[int, float]]] = {}
         self.to_commit: list[float] = []
         self.unseen: dict[str, deque[tuple[datetime, float]]] = {}
+        self.states: dict[str, str] = {}
+        """Last state of each machine: one that says the same again moves no tile, and is not waited for on the page."""
         self.to_page: list[float] = []
         self.published = 0
         self.connected = asyncio.Event()
@@ -108,7 +110,8 @@ class Load:
         fact = wrap(agent, self.boots[agent], seq, planned, int(time.monotonic() * 1000))
         now = time.perf_counter()
         self.unacked.setdefault((self.boots[agent], planned.stream), deque()).append((seq, now))
-        if planned.kind == "machine.state":
+        if planned.kind == "machine.state" and self.states.get(planned.body.machine) != planned.body.state:
+            self.states[planned.body.machine] = planned.body.state
             self.unseen.setdefault(f"machine:{planned.body.machine}", deque()).append((fact.ts, now))
         topic = topics.facts if planned.stream == "facts" else topics.samples
         client.publish(topic(SITE, agent_name(agent)), encode(fact), qos=1)
