@@ -24,6 +24,7 @@ from central.core.settings import Settings
 log = logging.getLogger(__name__)
 
 _GRACE_S = 5
+_LOCAL = ("127.0.0.1", "::1", "localhost")
 _PATIENCE_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -59,6 +60,12 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    if settings.host not in _LOCAL:
+        log.warning(
+            "pages and terminals have no log-in yet: whoever reaches %s:%s may read and write everything",
+            settings.host,
+            settings.port,
+        )
     app = create_app(settings)
     centre: Centre = app.state.centre
     await _open(centre)

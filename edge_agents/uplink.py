@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,7 +20,7 @@ from contracts import topics
 from contracts.control import Ack, AgentState, CentrePresence, PartState, Resend, Restart, StreamState, TimeReply
 from contracts.envelope import MAX_FACT_BYTES, MAX_PACK_FACTS, STREAMS, Envelope, Stream, encode
 from edge_agents.link import Link, LinkDownError, Will
-from edge_agents.outbox import Outbox
+from edge_agents.outbox import Outbox, OutboxError
 from edge_agents.store import WINDOW
 
 _log = logging.getLogger(__name__)
@@ -294,7 +294,8 @@ class Uplink:
             lane.sent = lane.upto
             return
         if lane.floor is not None:
-            await self._outbox.heard(lane.stream)
+            with self._optional("that the centre was heard"):
+                await self._outbox.heard(lane.stream)
             lane.floor = None
         back = lane.answer < lane.upto
         self._settle(lane, lane.answer)
@@ -386,6 +387,14 @@ class Uplink:
                 lane.progress_at = now
                 self._wake.set()
 
+    @contextlib.contextmanager
+    def _optional(self, what: str) -> Iterator[None]:
+        """A mark that a full or failing disk may refuse: sending the backlog, which frees the disk, needs none."""
+        try:
+            yield
+        except OutboxError as error:
+            _log.warning("could not note %s: %s", what, error)
+
     # State and commands
 
     async def _state_forever(self) -> None:
@@ -394,7 +403,8 @@ class Uplink:
                 await asyncio.wait_for(self._state_due.wait(), self._settings.heartbeat_s)
             self._state_due.clear()
             if self._clock.anchor is not None:
-                await self._outbox.save_anchor()
+                with self._optional("the clock's anchor"):
+                    await self._outbox.save_anchor()
             if self._link.up:
                 with contextlib.suppress(LinkDownError):
                     await self._link.publish(topics.state(self._site, self._agent), await self._state(), retain=True)

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Insert, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 
@@ -142,7 +143,7 @@ _POSTGRES_OUTAGES = ("08", "25006", "53", "57", "58")
 
 def is_outage(error: BaseException) -> bool:
     """Whether the database itself failed (gone, full, locked, read only), rather than what was asked of it."""
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | PoolTimeout):
         return True
     if not isinstance(error, DBAPIError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from central.alerts import service as alerts
 from central.alerts.rules import Level
+from central.core.database import is_outage
 from central.core.facts import Fact
 from central.core.uow import UnitOfWork
 from central.fleet.models import FleetAgent, FleetSource
@@ -20,6 +23,8 @@ from central.machines import service as machines
 from contracts import topics
 from contracts.control import AgentState, Restart
 from contracts.facts import SourceStatus
+
+log = logging.getLogger(__name__)
 
 _COMMAND_LIFE = timedelta(minutes=1)
 _LEVELS: dict[str, Level] = {"covered": "medium", "moved": "high", "full": "critical"}
@@ -65,7 +70,13 @@ class Notebook:
         """Sweep: put down what was noted; kept for the next turn when the database refuses."""
         noted = dict(self._states)
         for state, retained in noted.values():
-            await record(uow, state, retained=retained)
+            try:
+                async with uow.savepoint():
+                    await record(uow, state, retained=retained)
+            except (DBAPIError, OverflowError) as error:
+                if is_outage(error):
+                    raise
+                log.warning("state of %s cannot be kept and is dropped: %s", state.agent, error)
         for agent, entry in noted.items():
             if self._states.get(agent) is entry:
                 del self._states[agent]

@@ -30,7 +30,8 @@ class Alarm(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """One MQTT message or HTTP body, decoded. `site` and `agent` are what the topic or the token says."""
+    """One MQTT message or HTTP body, decoded. `site` and `agent` are what the topic says, or the terminal itself:
+    terminals have no token yet."""
 
     site: str
     agent: str

@@ -97,7 +97,7 @@ class Inbox:
             self._task.add_done_callback(on_end)
 
     async def stop(self) -> None:
-        """Finish the batch in hand; what still waits was not acknowledged and will be sent again."""
+        """Drop the batch in hand and what waits: nothing of it was acknowledged, it will be sent again."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -113,7 +113,7 @@ class Inbox:
             self._link.hold(True)
 
     async def deliver(self, agent: str, payload: bytes) -> Receipt:
-        """One HTTP body of an enrolled terminal; returns after the commit. Raises `DatabaseAway`."""
+        """One HTTP body of a terminal; returns after the commit. Raises `DatabaseAway`."""
         if not self.healthy:
             raise DatabaseAway
         message = self._decoded(self.site, agent, payload)

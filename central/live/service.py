@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from central.core.uow import Outgoing, Sent, UnitOfWork, Units
 from central.live.hub import Frame, Hub
@@ -107,7 +108,7 @@ class Live:
                 log.debug("broker away, outgoing messages wait: %s", error)
                 await asyncio.sleep(_RETRY_S)
                 self._due.set()
-            except (DBAPIError, OSError) as error:
+            except (DBAPIError, OSError, PoolTimeout) as error:
                 log.warning("outgoing messages wait for the database: %s", error)
                 await asyncio.sleep(_RETRY_S)
                 self._due.set()

@@ -22,7 +22,7 @@ import msgspec
 from contracts import envelope
 from contracts.codes import format_code
 from contracts.control import Ack
-from contracts.envelope import Envelope
+from contracts.envelope import MAX_PACK_FACTS, Envelope
 from contracts.facts import KIND_OF, CodeScanned, WorkClocked
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,10 @@ class Terminal:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request(
-                "POST", "/api/facts", envelope.encode_pack(self._waiting), {"Content-Type": "application/json"}
+                "POST",
+                "/api/facts",
+                envelope.encode_pack(self._waiting[:MAX_PACK_FACTS]),
+                {"Content-Type": "application/json"},
             )
             response = connection.getresponse()
             text = response.read()

@@ -14,7 +14,7 @@ from cnc_bridge import tracking
 from cnc_bridge.config import MachineSource
 from cnc_bridge.follow import Following, Step, follow
 from contracts import facts
-from edge_agents.outbox import Fact, OutboxFullError
+from edge_agents.outbox import Fact, OutboxError, OutboxFullError
 from edge_agents.supervisor import Desk, Trouble
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class MachinePart:
         self.about: Mapping[str, str] = {"machine": self.name}
         self._source = source
         self._state = tracking.TrackerState()
+        self._unwritten = False
         self._connected = asyncio.Event()
 
     async def run(self, desk: Desk) -> None:
@@ -53,6 +54,7 @@ class MachinePart:
 
     async def _record(self, step: Step, desk: Desk) -> None:
         self._state = step.state
+        self._unwritten = True
         new = [fact for event in step.events if (fact := self._fact(event, desk)) is not None]
         samples = [fact for fact in new if isinstance(fact.body, facts.MachineSamples)]
         others = [fact for fact in new if not isinstance(fact.body, facts.MachineSamples)]
@@ -63,6 +65,7 @@ class MachinePart:
                 raise
             _log.warning("%s: %s blocks of samples given up, the outbox is full", self.name, len(samples))
             await desk.put(others, step.state)
+        self._unwritten = False
         for event in step.events:
             if isinstance(event, tracking.SourceTrouble):
                 self._show(event, desk)
@@ -86,13 +89,15 @@ class MachinePart:
             await asyncio.sleep(_RESTATE_AFTER_S)
             self._connected.clear()
             desk.present.clear()
-            with contextlib.suppress(OutboxFullError):
+            try:
                 await desk.put([Fact(self._state_fact(self._state, repeated=True))])
+            except OutboxError as error:
+                _log.warning("%s: its state could not be stated again: %s", self.name, error)
 
     async def _close(self, following: Following, desk: Desk) -> None:
-        """Samples that were still gathering."""
+        """Samples that were still gathering; not over a step that failed, whose facts the cursor must not skip."""
         step = following.rest()
-        if step.events:
+        if step.events and not self._unwritten:
             with contextlib.suppress(OutboxFullError):
                 await desk.put([fact for event in step.events if (fact := self._fact(event, desk))], step.state)
 

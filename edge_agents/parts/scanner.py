@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -59,6 +59,11 @@ class Same:
             self._last = {t: at for t, at in self._last.items() if mono - at < self._within}
         return new
 
+    def forget(self, texts: Iterable[str]) -> None:
+        """These were not recorded after all: the next reading of them is new."""
+        for text in texts:
+            self._last.pop(text, None)
+
 
 class ScannerPart:
     """Reads one source of codes until it fails; the supervisor opens it again."""
@@ -100,6 +105,17 @@ class ScannerPart:
             if self._same.is_new(scan.text, moment.mono)
         ]
 
+    async def _record(self, scans: list[Scan], moment: Moment, desk: Desk, seen: dict[str, int] | None = None) -> None:
+        """Write what is new; a scan that could not be written counts as never read, so that it can be made again."""
+        new = self._facts(scans, moment)
+        if not new and seen is None:
+            return
+        try:
+            await desk.put(new, seen)
+        except BaseException:
+            self._same.forget(scan.text for scan in scans)
+            raise
+
     # Devices that read by themselves
 
     def _open(self) -> tuple[feeds.Device, str]:
@@ -117,8 +133,8 @@ class ScannerPart:
         async with aclosing(feeds.scans(device, name)) as scans:
             async for text in scans:
                 scan = of_device(text)
-                if scan is not None and (new := self._facts([scan], desk.clock.now())):
-                    await desk.put(new)
+                if scan is not None:
+                    await self._record([scan], desk.clock.now(), desk)
 
     # Photos put into a folder
 
@@ -129,8 +145,9 @@ class ScannerPart:
         while True:
             photos = await asyncio.to_thread(_photos_in, folder)
             await desk.works()
-            seen = {name: at for name, at in seen.items() if photos.get(name) == at}
-            fresh = [name for name in photos if name not in seen]
+            known = {_legible(name): at for name, at in photos.items()}
+            seen = {name: at for name, at in seen.items() if known.get(name) == at}
+            fresh = [name for name in photos if _legible(name) not in seen]
             for name in fresh:
                 if await self._photo(folder / name, photos[name], reader, seen, desk):
                     await asyncio.sleep(self._config.every_s)
@@ -149,12 +166,14 @@ class ScannerPart:
             if (moment.wall.timestamp() * 10**9) - changed < _SETTLED_NS:
                 await asyncio.sleep(_LOOK_EVERY_S)  # perhaps still being written
                 return False
-            await desk.report("error", f"photo {path.name}"[:_LONGEST], f"Photo {path.name} illisible ({error}).")
+            name = _legible(path.name)
+            said = _legible(f"Photo {name} illisible ({error}).")
+            await desk.report("error", f"photo {name}"[:_LONGEST], said)
             codes = []
         else:
             codes = await asyncio.to_thread(reader.read, image)
-        seen[path.name] = changed
-        await desk.put(self._facts([Scan(code.text, code.format) for code in codes], moment), seen)
+        seen[_legible(path.name)] = changed
+        await self._record([Scan(code.text, code.format) for code in codes], moment, desk, seen)
         return True
 
     # A camera before which codes are held
@@ -178,8 +197,7 @@ class ScannerPart:
                 await desk.works()
                 moment = desk.clock.now()
                 codes = await asyncio.to_thread(reader.read, frame.image)
-                if new := self._facts([Scan(code.text, code.format) for code in codes], moment):
-                    await desk.put(new)
+                await self._record([Scan(code.text, code.format) for code in codes], moment, desk)
         except CameraGoneError as error:
             french = f"Caméra du poste {self._config.post} sans réponse : vérifier son câble et son alimentation."
             raise SourceFault("camera_gone", str(error), french) from error
@@ -204,6 +222,11 @@ def fitting(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
     return f"{text[:100]}…{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def _legible(name: str) -> str:
+    """A file's name as text that can be stored and shown, also when it is not UTF-8 on the disk."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _photos_in(folder: Path) -> dict[str, int]:

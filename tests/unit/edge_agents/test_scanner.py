@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
 
+from edge_agents.clock import Clock
+from edge_agents.config import ScannerSection
+from edge_agents.outbox import Fact, OutboxFullError
 from edge_agents.parts.feeds import KeyReader, LineReader
-from edge_agents.parts.scanner import Same, Scan, fitting, of_device
+from edge_agents.parts.scanner import Same, Scan, ScannerPart, _legible, fitting, of_device
 
 
 def strokes(text: str) -> bytes:
@@ -85,3 +89,36 @@ def test_codes_too_long_for_a_fact_stay_different() -> None:
     one, other = fitting("x" * 200 + "1"), fitting("x" * 200 + "2")
     assert one != other
     assert len(one) == len(other) <= 120
+
+
+class FakeDesk:
+    """The agent's side of a part: an outbox that refuses its first write."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.refuse = True
+
+    async def put(self, new: list[Fact], cursor: object = None) -> None:
+        if self.refuse:
+            self.refuse = False
+            raise OutboxFullError("full", "Mémoire pleine.")
+        self.written += [fact.body.code for fact in new]  # type: ignore[attr-defined]  # scans only
+
+
+async def test_a_scan_that_could_not_be_written_can_be_made_again_at_once() -> None:
+    part = ScannerPart(ScannerSection(name="douchette", post="magasin", lines="-"))
+    desk = FakeDesk()
+    moment = Clock().now()
+    with pytest.raises(OutboxFullError):
+        await part._record([Scan("3245060", "EAN13")], moment, desk)  # type: ignore[arg-type]  # a fake at the port
+    await part._record([Scan("3245060", "EAN13")], moment, desk)  # type: ignore[arg-type]  # a fake at the port
+    await part._record([Scan("3245060", "EAN13")], moment, desk)  # type: ignore[arg-type]  # a fake at the port
+    assert desk.written == ["3245060"]
+
+
+def test_a_photo_whose_name_is_not_utf_8_has_a_name_that_can_be_stored() -> None:
+    name = os.fsdecode(b"pi\xe8ce.jpg")
+    with pytest.raises(UnicodeEncodeError):
+        name.encode()
+    assert _legible(name) == "pi\\udce8ce.jpg"
+    assert _legible("pièce.jpg") == "pièce.jpg"

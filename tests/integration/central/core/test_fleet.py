@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from central.alerts import service as alerts
 from central.core.uow import UnitOfWork
 from central.fleet import service as fleet
@@ -36,6 +38,19 @@ def state(*, online: bool = True) -> AgentState:
 
 async def keys(uow: UnitOfWork) -> set[str]:
     return {alert.key for alert in await alerts.open_alerts(uow)}
+
+
+async def test_a_state_that_cannot_be_kept_does_not_keep_the_others_from_being_heard(database_url: str) -> None:
+    async with bench(database_url, SetClock()) as centre:
+        notebook = fleet.Notebook()
+        absurd = StreamState(last=9, acked=4, pending=10**20)
+        notebook.note(msgspec.structs.replace(state(), agent="rack-0", facts=absurd), retained=False)
+        notebook.note(state(), retained=False)
+        async with centre.units.begin() as uow:
+            await notebook.write(uow)
+        async with centre.units.begin() as uow:
+            await notebook.write(uow)
+            assert [(a.agent, a.online) for a in await fleet.agents(uow)] == [("rack-1", True)]
 
 
 async def test_an_agent_that_falls_silent_is_shown_and_alerted_until_it_speaks(database_url: str) -> None:
