@@ -31,7 +31,8 @@ class Alarm(Protocol):
 @dataclass(slots=True, eq=False)
 class Message:
     """One MQTT message or HTTP body, decoded. `site` and `agent` are what the topic says, or the terminal itself:
-    terminals have no token yet."""
+    terminals have no token yet.
+    """
 
     site: str
     agent: str
