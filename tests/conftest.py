@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from copeau.servers.postgres import Postgres, cluster
+
+# No example is timed. The desk explores anew at each run; what CI judges is the same from run to run.
+settings.register_profile("copeau", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("copeau")
 
 
 @pytest.fixture(scope="session")
