@@ -58,10 +58,12 @@ class Load:
         if self.centre_port:
             client.subscribe(topics.presence(SITE), qos=1)
             client.subscribe(topics.ack(SITE, "+"), qos=1)
-            await asyncio.wait_for(self.present.wait(), 30)
+            async with asyncio.timeout(30):
+                await self.present.wait()
             listening = asyncio.Event()
             page = asyncio.create_task(self._listen(listening))
-            await asyncio.wait_for(listening.wait(), 10)
+            async with asyncio.timeout(10):
+                await listening.wait()
         gc.freeze()
         began = time.perf_counter()
         behind = await self._publish(client, rate, seconds)

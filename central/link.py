@@ -59,7 +59,9 @@ class _Confirmations(PersistentStorage):  # type: ignore[misc]  # the library ha
 
     def clear(self) -> None:
         for waiting in self._waiting.values():
-            waiting.cancel()
+            if not waiting.done():
+                waiting.set_exception(LinkDown("connection lost"))
+                waiting.exception()  # nobody may be waiting any more: that is no error
         self._waiting.clear()
 
 
@@ -131,10 +133,9 @@ class Link:
             raise LinkDown(self.problem)
         try:
             self._client.publish(topic, payload, qos=1, retain=retain)
-            await asyncio.wait_for(self._storage.confirmed(self._storage.last_mid), _ANSWER_S)
-        except (TimeoutError, OSError, OverflowError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and self.up:
-                raise
+            async with asyncio.timeout(_ANSWER_S):
+                await self._storage.confirmed(self._storage.last_mid)
+        except (TimeoutError, OSError, OverflowError) as error:
             raise LinkDown(str(error)) from error
 
     # the connection
@@ -178,9 +179,8 @@ class Link:
         if self._settings.broker_user is not None:
             client.set_auth_credentials(self._settings.broker_user, self._settings.broker_password)
         self._client = client
-        await asyncio.wait_for(
-            client.connect(self._settings.broker_host, self._settings.broker_port, keepalive=_KEEPALIVE_S), _CONNECT_S
-        )
+        async with asyncio.timeout(_CONNECT_S):
+            await client.connect(self._settings.broker_host, self._settings.broker_port, keepalive=_KEEPALIVE_S)
         for channel in topics.WRITTEN_BY_AGENT:
             client.subscribe(f"{topics.ROOT}/{site}/+/{channel}", qos=1)
         client.subscribe(topics.presence(site), qos=1)
@@ -199,7 +199,8 @@ class Link:
         if client is None or client._connection is None:  # noqa: SLF001  # the library has no other way to ask
             return
         with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.wait_for(client.disconnect(), 2.0)
+            async with asyncio.timeout(2.0):
+                await client.disconnect()
 
     def _received(self, _client: Any, topic: str, payload: bytes, _qos: int, properties: dict[str, Any]) -> int:
         if topic == topics.presence(self._settings.site):

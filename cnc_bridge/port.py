@@ -20,7 +20,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -119,6 +119,22 @@ class DriverFaultError(Exception):
         """Longer than the usual backoff where hammering does harm (wrong password: locked accounts)."""
 
 
+class NotAllowedError(Exception):
+    """This machine's settings, or its driver, do not give that capability. The text is English; `message_fr` is not."""
+
+    def __init__(self, message: str, message_fr: str) -> None:
+        super().__init__(message)
+        self.message_fr = message_fr
+
+
+class ProgrammeFile(msgspec.Struct, frozen=True):
+    """A CN programme in the controller's memory. `size` in bytes and `changed` (aware UTC) where it tells them."""
+
+    name: str
+    size: int | None = None
+    changed: datetime | None = None
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One line of a probe: `kind` (server, endpoint, security, signal, key, node, note), its name, what was found."""
 
@@ -165,7 +181,13 @@ class EventStream:
 
 
 class Driver(abc.ABC):
-    """One controller, read for as long as it is open. Never writes to the machine."""
+    """One controller, read for as long as it is open.
+
+    It writes to the machine only what its settings allow, per capability: ``allow = ["hold"]`` for `hold`,
+    ``allow = ["programme"]`` for the three programme calls. A driver overrides the `_hold` or the `_…programme…`
+    methods that its manifest promises; they may use the connection of the running `_session`, and raise
+    DriverFaultError when there is none.
+    """
 
     repeat_problem_s = 60.0
 
@@ -189,6 +211,57 @@ class Driver(abc.ABC):
     @abc.abstractmethod
     async def probe(self) -> list[Finding]:
         """What answers there, without staying: raises DriverFaultError when nothing does."""
+
+    async def hold(self) -> None:
+        """Feed hold: axes stop on their ramp, power stays. Returns when the controller has taken the command.
+
+        Whether the machine stands still is seen in its velocity, not here. Raises NotAllowedError, DriverFaultError.
+        """
+        self._require("hold")
+        await self._hold()
+
+    async def list_programmes(self) -> list[ProgrammeFile]:
+        """The programmes in the controller. Raises NotAllowedError, DriverFaultError."""
+        self._require("programme")
+        return await self._list_programmes()
+
+    async def read_programme(self, name: str) -> bytes:
+        """One programme as the controller gives it. Raises NotAllowedError, DriverFaultError (code `no_programme`)."""
+        self._require("programme")
+        return await self._read_programme(name)
+
+    async def write_programme(self, name: str, content: bytes) -> None:
+        """Put a programme into the controller, in place of one of that name. Raises NotAllowedError, DriverFaultError.
+
+        Whether the machine runs is the caller's to know (`cnc_bridge.programmes`), whether it arrived whole too.
+        """
+        self._require("programme")
+        await self._write_programme(name, content)
+
+    def _require(self, capability: Literal["hold", "programme"]) -> None:
+        if capability not in self.settings.allow:
+            raise NotAllowedError(
+                f"{self.settings.address}: `{capability}` is not allowed on this machine",
+                f"Non autorisé sur cette machine : ajouter « {capability} » à `allow` dans sa configuration.",
+            )
+
+    async def _hold(self) -> None:
+        raise self._not_offered("hold")
+
+    async def _list_programmes(self) -> list[ProgrammeFile]:
+        raise self._not_offered("programme")
+
+    async def _read_programme(self, name: str) -> bytes:
+        raise self._not_offered(f"programme {name}")
+
+    async def _write_programme(self, name: str, content: bytes) -> None:
+        raise self._not_offered(f"programme {name}, {len(content)} bytes")
+
+    def _not_offered(self, what: str) -> NotAllowedError:
+        return NotAllowedError(
+            f"the {self.settings.kind} driver does not offer `{what}`",
+            f"Le pilote « {self.settings.kind} » ne sait pas le faire.",
+        )
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[EventStream]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -31,6 +31,10 @@ class DriverSettings(BaseModel):
     model_config = STRICT
 
     kind: str
+    allow: Annotated[
+        tuple[Literal["hold", "programme"], ...],
+        Field(strict=False, description="what Copeau may do to this machine besides reading it; nothing unless said"),
+    ] = ()
     reconnect_max_s: Annotated[float, Field(ge=0.1, le=300)] = 5.0
 
     @property

@@ -59,6 +59,55 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     part: str
 
 
+class SendProgramme(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/programme-send``): put this programme into the machine's controller, read it back, compare.
+
+    The text is fetched from the centre at `path` (of its HTTP address) and must have this `sha256`. Answered by
+    ``agent.answered`` and told as ``machine.programme``.
+    """
+
+    id: str
+    expires: Aware
+    machine: str
+    name: str
+    sha256: str
+    size: int
+    path: str
+    person: str | None = None
+
+
+class ReadProgramme(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/programme-read``): bring this programme from the controller to the centre at `path`.
+
+    An empty `name` asks for all that the controller lists.
+    """
+
+    id: str
+    expires: Aware
+    machine: str
+    path: str
+    name: str = ""
+    person: str | None = None
+
+
+class RearmGuard(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/guard-rearm``): a person lets the machine's collision guard act again."""
+
+    id: str
+    expires: Aware
+    machine: str
+    person: str | None = None
+
+
+PartCommand: TypeAlias = SendProgramme | ReadProgramme | RearmGuard
+"""Commands that the part called `machine` obeys."""
+PART_COMMANDS: dict[str, type[SendProgramme | ReadProgramme | RearmGuard]] = {
+    "programme-send": SendProgramme,
+    "programme-read": ReadProgramme,
+    "guard-rearm": RearmGuard,
+}
+
+
 class CentrePresence(msgspec.Struct, frozen=True, kw_only=True):
     """Retained by the centre; its last will is the same with ``present: false``."""
 

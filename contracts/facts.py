@@ -168,6 +168,70 @@ class MachineSamples(msgspec.Struct, frozen=True, kw_only=True):
     v: Annotated[list[float], msgspec.Meta(max_length=1000)]
 
 
+class GuardTripped(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.guard``: the collision guard judged a signal abnormal, and what came of it.
+
+    `outcome` tells what became of the machine: ``none`` (nothing was asked), ``shadow`` (a hold was due, the
+    guard only watches yet), ``held`` (velocity 0 was seen after the command), ``deferred`` (commanded, velocity 0 not
+    seen in time: "différé"), ``refused`` (this machine does not allow holds), ``failed`` (the command did not arrive).
+    """
+
+    machine: Short
+    level: Literal["watch", "alert", "hold"]
+    signal: Short
+    unit: str = ""
+    value: float
+    limit: float
+    why: Text
+    outcome: Literal["none", "shadow", "held", "deferred", "refused", "failed"] = "none"
+    programme: Short | None = None
+    tool: Short | None = None
+    sample_age_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """From the source's own time to the guard, on the guard's clock."""
+    latency_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Sample in → command out, the guard's own time."""
+    stop_ms: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Command out → velocity 0 seen."""
+    feed: float | None = None
+    """mm/min when it tripped."""
+    travel_mm: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Along the path at that feed, over sample age + latency + stop."""
+    t0: Aware
+    dt: Annotated[list[Milliseconds], msgspec.Meta(max_length=1000)]
+    v: Annotated[list[float], msgspec.Meta(max_length=1000)]
+    """What it saw before and after: ``t0 + dt[i]`` is the time of ``v[i]``."""
+    low: Annotated[list[float | None], msgspec.Meta(max_length=1000)] = []
+    high: Annotated[list[float | None], msgspec.Meta(max_length=1000)] = []
+    """The limits at those times; null where the guard was masked."""
+
+
+class GuardRearmed(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.guard_rearmed``: a person let the guard act again after a hold."""
+
+    machine: Short
+    person: Short | None = None
+    command: Short | None = None
+
+
+class ProgrammeTransferred(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.programme``: a CN programme went to, came from, or was found changed at the machine.
+
+    The text itself is not here: it is fetched from or brought to the centre under its SHA-256.
+    """
+
+    machine: Short
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    event: Literal["sent", "refused", "read", "changed"]
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    same: bool | None = None
+    """Read back after sending: whether it is what was sent (line ends and what the controller adds apart)."""
+    command: Short | None = None
+    person: Short | None = None
+    detail: Text = ""
+    """French: why it was refused, or what differs."""
+
+
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """``source.status``: a camera, controller or scanner was lost, came back, is covered or full; shown where it
     stands.
@@ -209,6 +273,9 @@ FACTS: Final[dict[str, type[msgspec.Struct]]] = {
     "machine.parts": PartsCounted,
     "machine.cycle": CycleEnded,
     "machine.alarm": MachineAlarm,
+    "machine.guard": GuardTripped,
+    "machine.guard_rearmed": GuardRearmed,
+    "machine.programme": ProgrammeTransferred,
     "source.status": SourceStatus,
     "agent.started": AgentStarted,
     "agent.answered": AgentAnswered,

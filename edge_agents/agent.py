@@ -6,11 +6,9 @@ import asyncio
 import logging
 from importlib import metadata
 
-import msgspec
-
-from contracts.control import Restart
-from contracts.facts import AgentAnswered, AgentStarted, SourceStatus
+from contracts.facts import AgentStarted, SourceStatus
 from edge_agents.clock import Clock
+from edge_agents.commands import Commands
 from edge_agents.config import AgentConfig
 from edge_agents.link import Link
 from edge_agents.outbox import ALERT_AT, Fact, Outbox, OutboxError
@@ -30,8 +28,6 @@ def _version() -> str:
 VERSION = _version()
 _LEAVE_WITHIN_S = 2.0
 _LOOK_EVERY_S = 5.0
-_ANSWERED = "commands"
-_ANSWERS_KEPT = 50
 
 
 class Agent:
@@ -50,12 +46,13 @@ class Agent:
             await self._say_started(outbox)
             broker = centre.broker()
             supervisor = Supervisor(make_parts(self._config), outbox)
+            commands = Commands(supervisor, outbox)
             uplink = Uplink(
                 outbox,
                 lambda name, subscriptions, will: Link(broker, name, subscriptions, will),
                 version=VERSION,
                 parts=lambda: supervisor.states,
-                restart=lambda command: self._obey(command, supervisor, outbox),
+                obey=commands.take,
                 on_present=supervisor.centre_present,
                 settings=Settings(heartbeat_s=centre.heartbeat_s, resend_s=centre.resend_s),
             )
@@ -68,6 +65,7 @@ class Agent:
                 for task in done:
                     task.result()
             finally:
+                await commands.close()
                 await supervisor.stop()
                 await asyncio.wait([asyncio.create_task(uplink.say_offline())], timeout=_LEAVE_WITHIN_S)
                 for task in (sending, watching):
@@ -86,24 +84,6 @@ class Agent:
             await outbox.put(facts)
         except OutboxError as error:
             _log.error("start not written: %s", error)
-
-    async def _obey(self, command: Restart, supervisor: Supervisor, outbox: Outbox) -> None:
-        """Restart a part, once for each command id, unless it came too late; answer with a fact."""
-        saved = await outbox.cursor(_ANSWERED)
-        answered: list[str] = [] if saved is None else msgspec.json.decode(saved, type=list[str])
-        if command.id in answered:
-            return
-        if self._clock.centre_now() > command.expires:
-            done, detail = False, "Commande reçue trop tard : rien n'a été fait."
-        elif await supervisor.restart(command.part):
-            done, detail = True, ""
-        else:
-            done, detail = False, f"Cet agent n'a pas de partie « {command.part} »."
-        answer = AgentAnswered(command="restart", id=command.id, done=done, detail=detail)
-        try:
-            await outbox.put([Fact(answer)], {_ANSWERED: [*answered[-_ANSWERS_KEPT:], command.id]})
-        except OutboxError as error:
-            _log.error("answer to command %s not written: %s", command.id, error)
 
 
 async def _watch_room(outbox: Outbox) -> None:

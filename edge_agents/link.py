@@ -152,16 +152,14 @@ class Link:
         if self._broker.username is not None:
             client.set_auth_credentials(self._broker.username, self._broker.password)
         self._client = client
-        await asyncio.wait_for(
-            client.connect(
+        async with asyncio.timeout(_CONNECT_S):
+            await client.connect(
                 self._broker.host,
                 self._broker.port,
                 ssl=self._broker.context() or False,
                 keepalive=self._broker.keepalive_s,
                 version=MQTTv50 if self._broker.version == 5 else MQTTv311,
-            ),
-            _CONNECT_S,
-        )
+            )
         for topic in self._subscriptions:
             client.subscribe(topic, qos=1)
         self.up = True
@@ -176,7 +174,8 @@ class Link:
         if client is None or client._connection is None:  # noqa: SLF001 - the library has no other way to ask
             return
         with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.wait_for(client.disconnect(), 2.0)
+            async with asyncio.timeout(2.0):
+                await client.disconnect()
 
     def _accepted(self, _client: Any, _flags: int, _code: int, properties: dict[str, Any]) -> None:
         allowed = properties.get("receive_maximum", [_MOST_IN_FLIGHT])[0]

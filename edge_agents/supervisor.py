@@ -122,6 +122,9 @@ class Supervisor:
     def states(self) -> list[PartState]:
         return [desk.state for desk in self._desks.values()]
 
+    def part(self, name: str) -> Part | None:
+        return self._parts.get(name)
+
     def _state_changed(self) -> None:
         self.changed()
 

@@ -11,14 +11,15 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from contracts import topics
-from contracts.control import Ack, AgentState, CentrePresence, PartState, Resend, Restart, StreamState, TimeReply
+from contracts.control import Ack, AgentState, CentrePresence, PartState, Resend, StreamState, TimeReply
 from contracts.envelope import MAX_FACT_BYTES, MAX_PACK_FACTS, STREAMS, Envelope, Stream, encode
+from edge_agents.commands import COMMANDS, Command
 from edge_agents.link import Link, LinkDownError, Will
 from edge_agents.outbox import Outbox, OutboxError
 from edge_agents.store import WINDOW
@@ -76,7 +77,7 @@ class Uplink:
         *,
         version: str,
         parts: Callable[[], list[PartState]] = list,
-        restart: Callable[[Restart], Awaitable[None]] | None = None,
+        obey: Callable[[Command], None] = lambda _: None,
         on_present: Callable[[], None] = lambda: None,
         settings: Settings = Settings(),  # noqa: B008 - an immutable tuple
     ) -> None:
@@ -86,7 +87,6 @@ class Uplink:
         self._settings = settings
         self._version = version
         self._parts = parts
-        self._restart = restart
         self._on_present = on_present
         self._lanes = {stream: _Lane(stream) for stream in STREAMS}
         self._present = False
@@ -95,12 +95,11 @@ class Uplink:
         self._session = 0
         self._wake = asyncio.Event()
         self._state_due = asyncio.Event()
-        self._commands: asyncio.Queue[Restart] = asyncio.Queue()
         self._ack_topic = topics.ack(self._site, self._agent)
         self._command_topics = {
             topics.command(self._site, self._agent, "resend"): (Resend, self._on_resend),
             topics.command(self._site, self._agent, "time"): (TimeReply, self._on_time),
-            topics.command(self._site, self._agent, "restart"): (Restart, self._commands.put_nowait),
+            **{topics.command(self._site, self._agent, name): (form, obey) for name, form in COMMANDS.items()},
             topics.presence(self._site): (CentrePresence, self._on_presence),
             self._ack_topic: (Ack, self._on_ack),
         }
@@ -123,9 +122,7 @@ class Uplink:
         """Until cancelled; says "offline" in order when it ends."""
         await self._load()
         try:
-            async with _all_of(
-                self._link.run(), self._send_forever(), self._state_forever(), self._obey_forever()
-            ) as done:
+            async with _all_of(self._link.run(), self._send_forever(), self._state_forever()) as done:
                 await done
         finally:
             self._outbox.on_put = lambda: None
@@ -240,7 +237,8 @@ class Uplink:
     async def _send_forever(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._settings.resend_s / 4)
+                async with asyncio.timeout(self._settings.resend_s / 4):
+                    await self._wake.wait()
             self._wake.clear()
             with contextlib.suppress(LinkDownError):
                 if self._link.up and self._present and not self._in_sync:
@@ -258,7 +256,8 @@ class Uplink:
             if left <= 0:
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
             self._wake.clear()
         if session != self._session:
             self._wake.set()
@@ -400,7 +399,8 @@ class Uplink:
     async def _state_forever(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._state_due.wait(), self._settings.heartbeat_s)
+                async with asyncio.timeout(self._settings.heartbeat_s):
+                    await self._state_due.wait()
             self._state_due.clear()
             if self._clock.anchor is not None:
                 with self._optional("the clock's anchor"):
@@ -438,12 +438,6 @@ class Uplink:
             online=False, agent=self._agent, boot=self._outbox.boot, run=self._clock.run, ts=self._clock.now().wall
         )
         return Will(topics.state(self._site, self._agent), msgspec.json.encode(state))
-
-    async def _obey_forever(self) -> None:
-        while True:
-            command = await self._commands.get()
-            if self._restart is not None:
-                await self._restart(command)
 
 
 def _packs(rows: list[bytes], limit: int) -> list[bytes]:

@@ -52,6 +52,12 @@ RULES = (
         "a rule swallows nothing",
     ),
     Rule(
+        re.compile(r"asyncio\.wait_for\("),
+        re.compile(r"^(contracts|vision|cnc_bridge|edge_agents|central|copeau|bench)/.*\.py$"),
+        _NEVER,
+        "Python 3.11's wait_for can swallow a cancellation and hang who waits: async with asyncio.timeout(…)",
+    ),
+    Rule(
         re.compile(r"\b(imwrite|\.save\(|write_bytes\()"),
         re.compile(r"^(edge_agents|central)/.*\.py$"),
         re.compile(r"^(edge_agents/retention|central/stock/evidence)\.py$"),

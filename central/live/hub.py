@@ -36,7 +36,8 @@ class Listener:
     async def take(self, timeout_s: float) -> list[Frame]:
         """What came since, at once if there is something; empty after `timeout_s` without news, or when closed."""
         try:
-            await asyncio.wait_for(self._ready.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
         except TimeoutError:
             return []
         self._ready.clear()

@@ -151,7 +151,8 @@ async def scans(device: Device, name: str) -> AsyncGenerator[str, None]:
     try:
         while True:
             try:
-                data = await asyncio.wait_for(arrived.get(), _IDLE_S)
+                async with asyncio.timeout(_IDLE_S):
+                    data = await arrived.get()
             except TimeoutError:
                 found = device.reader.idle()
             else:
