@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from cnc_bridge import probing
 from cnc_bridge.config import ConfigError, MachineSource, load
 from cnc_bridge.follow import Step, follow
-from cnc_bridge.port import DriverFaultError
+from cnc_bridge.port import DriverFaultError, Finding
 from cnc_bridge.tracking import Event, SamplesReady, TrackerState
 
 _CONFIG = click.option(
@@ -35,22 +36,64 @@ def command() -> None:
 
 
 @command.command()
-@_CONFIG
+@click.argument("address", required=False)
+@click.option(
+    "--config", "config", type=click.Path(path_type=Path, dir_okay=False), help="Probe what this TOML file describes."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per finding.")
-def probe(config: Path, as_json: bool) -> None:
-    """Tell what answers there: server, security, the mapped signals and their values."""
-    source = _source(config)
+def probe(address: str | None, config: Path | None, as_json: bool) -> None:
+    """Tell what answers at ADDRESS and print a ready configuration; or check the one of --config.
+
+    ADDRESS: host, host:port, opc.tcp://host:port, http://host:port, /dev/ttyUSB0.
+    """
+    if (address is None) == (config is None):
+        raise click.UsageError("give an ADDRESS, or --config FILE")
+    if config is not None:
+        _probe_config(_source(config), as_json=as_json)
+    elif address is not None:
+        _probe_address(address, as_json=as_json)
+
+
+def _probe_config(source: MachineSource, *, as_json: bool) -> None:
     try:
         findings = asyncio.run(source.create_driver().probe())
     except DriverFaultError as fault:
         _fail(fault.message, fault.message_fr)
     for finding in findings:
-        if as_json:
-            click.echo(msgspec.json.encode(finding))
-        else:
-            click.echo(f"{'' if finding.ok else 'MISSING '}{finding.kind:9} {finding.name:24} {finding.value}")
+        _show_finding(finding, as_json=as_json)
     if not all(finding.ok for finding in findings):
         click.echo("Some mapped signals are not there: correct [driver.signals].", err=True)
+
+
+def _probe_address(text: str, *, as_json: bool) -> None:
+    try:
+        address = probing.parse_address(text)
+    except ValueError as error:
+        _fail(str(error), "Adresse illisible : écrire l'hôte, hôte:port, opc.tcp://hôte:port ou /dev/tty….")
+    offers, refusals = asyncio.run(probing.probe(address))
+    for offer in offers:
+        if as_json:
+            click.echo(msgspec.json.encode({"kind": offer.kind, "title": offer.title, "driver": offer.driver}))
+            continue
+        click.echo(f"# {offer.title}")
+        for finding in offer.findings:
+            click.echo(f"#   {finding.kind:9} {finding.name:24} {finding.value}")
+        click.echo(f'[machine]\nid = "machine-1"\n\n[driver]\n{offer.driver.strip()}\n')
+    for kind, reason in refusals:
+        click.echo(f"{kind}: {reason}", err=True)
+    if not offers:
+        _fail(
+            f"{text}: no known controller protocol answers there",
+            "Rien de connu ne répond à cette adresse : vérifier qu'elle est juste, que la machine est sous tension, "
+            "et que son interface est activée (voir docs/guide/machines/).",
+        )
+
+
+def _show_finding(finding: Finding, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(finding))
+    else:
+        click.echo(f"{'' if finding.ok else 'MISSING '}{finding.kind:9} {finding.name:24} {finding.value}")
 
 
 @command.command()
