@@ -8,7 +8,17 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
-from cnc_bridge.drivers.shdr.lines import Command, ConditionLine, Garbage, Item, LineSplitter, Observation, Parser
+from cnc_bridge.drivers.shdr.lines import (
+    Command,
+    ConditionLine,
+    Garbage,
+    Item,
+    LineSplitter,
+    Observation,
+    Parser,
+    Series,
+    data_set,
+)
 from cnc_bridge.drivers.shdr.settings import Settings
 from cnc_bridge.port import Clock, Condition, Driver, DriverFaultError, Finding, Moment
 
@@ -34,7 +44,7 @@ class ControllerDriver(Driver):
 
     async def _session(self) -> None:
         async with self._connected() as (reader, writer):
-            splitter, parser = LineSplitter(self.config.max_line), Parser(self.config.conditions, self.config.device)
+            splitter, parser = LineSplitter(self.config.max_line), self._parser()
             heartbeat = _Heartbeat(self.config.heartbeat_s, answered=self._answers_ping)
             waiting_since = asyncio.get_running_loop().time()
             greeted = False
@@ -94,7 +104,12 @@ class ControllerDriver(Driver):
         if isinstance(item, Observation):
             self.observations += 1
             for name in self._by_key.get(item.key, ()):
-                self._value(name, self.config.signals[name], item.value, item.time, received)
+                self._observed(name, item, received)
+        elif isinstance(item, Series):
+            self.observations += 1
+            for name in self._by_key.get(item.key, ()):
+                for time, value in item.samples():
+                    self._value(name, self.config.signals[name], value, time, received)
         elif isinstance(item, ConditionLine):
             self.observations += 1
             text = item.text or item.qualifier
@@ -104,6 +119,19 @@ class ControllerDriver(Driver):
             self._answers_ping = heartbeat.answered
         elif isinstance(item, Garbage):
             self._refuse(item.why)
+
+    def _observed(self, name: str, item: Observation, received: Moment) -> None:
+        source = self.config.signals[name]
+        value: str | None = item.value
+        if source.entry is not None and value is not None and value.upper() != "UNAVAILABLE":
+            entries = data_set(value)
+            if source.entry not in entries and not item.reset:
+                return  # a data set sends only the entries that changed
+            value = entries.get(source.entry)
+        self._value(name, source, value, item.time, received)
+
+    def _parser(self) -> Parser:
+        return Parser(self.config.conditions, self.config.device, self.config.series)
 
     def _refuse(self, why: str) -> None:
         self.garbage += 1
@@ -177,7 +205,7 @@ class ControllerDriver(Driver):
 
     async def probe(self) -> list[Finding]:
         """The keys seen in the first 3 s, with their first values, and what the mapping misses."""
-        parser, splitter = Parser(self.config.conditions, self.config.device), LineSplitter(self.config.max_line)
+        parser, splitter = self._parser(), LineSplitter(self.config.max_line)
         items: list[Item] = []
         async with self._connected() as (reader, writer):
             writer.write(b"* PING\n")
@@ -196,6 +224,8 @@ class ControllerDriver(Driver):
         for item in items:
             if isinstance(item, Observation):
                 values[item.key] = item.value
+            elif isinstance(item, Series):
+                values[item.key] = f"{len(item.values)} values at {item.rate or 0:g} Hz"
             elif isinstance(item, ConditionLine):
                 values[item.key] = f"condition {item.level}"
             elif isinstance(item, Command) and item.text.startswith("PONG"):

@@ -13,6 +13,7 @@ class KeySource(Source):
     """A signal from one adapter key."""
 
     key: Annotated[str, Field(min_length=1, max_length=200)]
+    entry: Annotated[str | None, Field(description="of a data set: the name of one of its entries")] = None
 
 
 OKUMA = {
@@ -48,6 +49,9 @@ class Settings(DriverSettings):
     conditions: Annotated[
         tuple[str, ...], Field(strict=False, description="keys that carry conditions, with * and ?")
     ] = ("*_cond", "system", "*_condition")
+    series: Annotated[
+        tuple[str, ...], Field(strict=False, description="keys that carry time series (`count|rate|v v v`), * and ?")
+    ] = ()
     signals: dict[str, KeySource] = OKUMA
 
     @field_validator("signals", mode="before")

@@ -13,6 +13,8 @@ from cnc_bridge.drivers.shdr.lines import (
     LineSplitter,
     Observation,
     Parser,
+    Series,
+    data_set,
     parse_time,
 )
 
@@ -21,7 +23,7 @@ AT = datetime(2022, 8, 8, 13, 51, 34, 716714, tzinfo=UTC)
 
 
 def items(*lines: str, device: str | None = None) -> list[Item]:
-    parser = Parser(("*_cond", "system"), device)
+    parser = Parser(("*_cond", "system"), device, ("Va*",))
     return [item for line in lines for item in parser.parse(line.encode())]
 
 
@@ -74,6 +76,72 @@ def test_commands_and_the_device_prefix() -> None:
     assert items(f"{T}|tour:a|1", device="tour") == [Observation("a", "1", AT)]
 
 
+def test_another_devices_keys_on_the_same_line_are_not_ours() -> None:
+    line = f"{T}|tour:a|1|fraiseuse:a|2|fraiseuse:x_cond|FAULT|7|||stop|tour:x_cond|NORMAL|||||b|3"
+    assert items(line, device="tour") == [
+        Observation("a", "1", AT),
+        ConditionLine("x_cond", "NORMAL", "", "", "", "", AT),
+        Observation("b", "3", AT),
+    ]
+
+
+def test_a_time_series_gives_each_value_its_time() -> None:
+    (series, load) = items(f"{T}|Vab|4|10|1 2 3 4.5|S1load|7")
+    assert isinstance(series, Series)
+    assert (series.values, series.rate, load) == ([1.0, 2.0, 3.0, 4.5], 10.0, Observation("S1load", "7", AT))
+    assert [(AT - time, value) for time, value in series.samples() if time] == [
+        (timedelta(milliseconds=300), 1.0),
+        (timedelta(milliseconds=200), 2.0),
+        (timedelta(milliseconds=100), 3.0),
+        (timedelta(0), 4.5),
+    ]
+    (unpaced,) = items(f"{T}|Vab|2||1 2")
+    assert isinstance(unpaced, Series)
+    assert unpaced.samples() == [(AT, 2.0)], "without a rate only the last value has a time"
+    assert items(f"{T}|Vab|UNAVAILABLE|S1load|7") == [
+        Observation("Vab", "UNAVAILABLE", AT),
+        Observation("S1load", "7", AT),
+    ]
+
+
+@pytest.mark.parametrize("fields", ["3|10|1 2", "2|10|1 x", "2|fast|1 2"])
+def test_a_time_series_that_is_not_what_it_says_is_refused_and_the_line_goes_on(fields: str) -> None:
+    (refused, load) = items(f"{T}|Vab|{fields}|S1load|7")
+    assert isinstance(refused, Garbage)
+    assert load == Observation("S1load", "7", AT)
+
+
+def test_resets_and_durations_are_read_off_the_value() -> None:
+    assert items(f"{T}@12.5|ppartcount|0:SHIFT") == [Observation("ppartcount", "0", AT, "SHIFT", 12.5)]
+    assert items(f"{T}@soon|ppartcount|3:day") == [Observation("ppartcount", "3", AT, "DAY", None)]
+    assert items(f"{T}|vars|:MANUAL a=1 b=2") == [Observation("vars", "a=1 b=2", AT, "MANUAL")]
+    assert items(f"{T}|clock|12:30") == [Observation("clock", "12:30", AT)], "not every colon is a reset"
+
+
+def test_the_entries_of_a_data_set() -> None:
+    assert data_set("a=1 b={x y} c='it is' d=\"so\" e gone=") == {
+        "a": "1",
+        "b": "x y",
+        "c": "it is",
+        "d": "so",
+        "e": None,
+        "gone": None,
+    }
+
+
+def test_a_quoted_value_may_hold_a_bar() -> None:
+    assert items(rf'{T}|block|"G1 \| X1"|b|2') == [Observation("block", "G1 | X1", AT), Observation("b", "2", AT)]
+    assert items(rf'{T}|block|"G1|b|2') == [Observation("block", '"G1', AT), Observation("b", "2", AT)]
+    assert items(f"{T}|folder|C:\\|b|2") == [Observation("folder", "C:\\", AT), Observation("b", "2", AT)]
+
+
+def test_a_condition_under_any_name_is_known_by_its_empty_fields() -> None:
+    assert items(f"{T}|logic|FAULT|12|||TOOL CLAMPED", f"{T}|logic|NORMAL||||") == [
+        ConditionLine("logic", "FAULT", "12", "", "", "TOOL CLAMPED", AT),
+        ConditionLine("logic", "NORMAL", "", "", "", "", AT),
+    ]
+
+
 @pytest.mark.parametrize("line", ["hello", "GET / HTTP/1.1", f"{T}", f"{T}|key", "yesterday|a|1", f"{T}||5"])
 def test_garbage_is_said_and_not_raised(line: str) -> None:
     assert [type(item) for item in items(line)] == [Garbage]
@@ -84,7 +152,7 @@ def test_no_bytes_ever_break_the_parser(lines: list[bytes]) -> None:
     parser = Parser(("*_cond",))
     for line in [*lines, f"{T}|@ASSET@|x|y|--multiline--".encode(), *lines]:
         for item in parser.parse(line):
-            assert isinstance(item, Observation | ConditionLine | Asset | Command | Garbage)
+            assert isinstance(item, Observation | Series | ConditionLine | Asset | Command | Garbage)
 
 
 @given(
