@@ -182,6 +182,8 @@ def _item(key: str, kind: str, fields: list[str], time: datetime | None, duratio
 
 
 def _series(key: str, fields: list[str], time: datetime | None) -> Item:
+    if fields[0].upper() == "UNAVAILABLE":
+        return Observation(key, fields[0], time)
     try:
         values = [float(value) for value in (fields[2] if len(fields) > 2 else "").split()]
         rate = float(fields[1]) if len(fields) > 1 and fields[1] else 0.0
@@ -273,7 +275,8 @@ class Parser:
         if known == "condition":
             return known if level in _LEVELS else ""
         if known == "series":
-            return known if len(fields) > at + 3 or level != "UNAVAILABLE" else ""
+            alone = level == "UNAVAILABLE" and any(field.strip() for field in fields[at + 2 : at + 4])
+            return "" if alone else known
         if level in _LEVELS and len(fields) == at + 6 and "" in (fields[at + 2].strip(), fields[at + 4].strip()):
             if len(self._kinds) < 10_000:
                 self._kinds[key] = "condition"

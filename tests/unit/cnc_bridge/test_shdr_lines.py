@@ -98,10 +98,15 @@ def test_a_time_series_gives_each_value_its_time() -> None:
     (unpaced,) = items(f"{T}|Vab|2||1 2")
     assert isinstance(unpaced, Series)
     assert unpaced.samples() == [(AT, 2.0)], "without a rate only the last value has a time"
-    assert items(f"{T}|Vab|UNAVAILABLE|S1load|7") == [
-        Observation("Vab", "UNAVAILABLE", AT),
-        Observation("S1load", "7", AT),
-    ]
+    assert items(f"{T}|Vab|UNAVAILABLE") == [Observation("Vab", "UNAVAILABLE", AT)]
+    assert (
+        items(f"{T}|Vab|UNAVAILABLE|||S1load|7")
+        == items(f"{T}|Vab|UNAVAILABLE|S1load|7")
+        == [
+            Observation("Vab", "UNAVAILABLE", AT),
+            Observation("S1load", "7", AT),
+        ]
+    )
 
 
 @pytest.mark.parametrize("fields", ["3|10|1 2", "2|10|1 x", "2|fast|1 2"])
