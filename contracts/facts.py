@@ -168,6 +168,23 @@ class MachineSamples(msgspec.Struct, frozen=True, kw_only=True):
     v: Annotated[list[float], msgspec.Meta(max_length=1000)]
 
 
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One signal's values in a `MachineBlock`: ``t0 + dt[i]`` milliseconds is the time of ``v[i]``."""
+
+    signal: Short
+    unit: str = ""
+    dt: Annotated[list[Milliseconds], msgspec.Meta(max_length=1000)]
+    v: Annotated[list[float], msgspec.Meta(max_length=1000)]
+
+
+class MachineBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """``machine.block`` (samples stream): several signals' values of one machine, for machines that send much."""
+
+    machine: Short
+    t0: Aware
+    series: Annotated[list[Series], msgspec.Meta(max_length=5000)]
+
+
 class GuardTripped(msgspec.Struct, frozen=True, kw_only=True):
     """``machine.guard``: the collision guard judged a signal abnormal, and what came of it.
 
@@ -280,7 +297,7 @@ FACTS: Final[dict[str, type[msgspec.Struct]]] = {
     "agent.started": AgentStarted,
     "agent.answered": AgentAnswered,
 }
-SAMPLES: Final[dict[str, type[msgspec.Struct]]] = {"machine.samples": MachineSamples}
+SAMPLES: Final[dict[str, type[msgspec.Struct]]] = {"machine.samples": MachineSamples, "machine.block": MachineBlock}
 KINDS: Final[dict[str, type[msgspec.Struct]]] = FACTS | SAMPLES
 KIND_OF: Final[dict[type[msgspec.Struct], str]] = {body: kind for kind, body in KINDS.items()}
 

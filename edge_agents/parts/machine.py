@@ -15,6 +15,7 @@ from cnc_bridge.config import MachineSource
 from cnc_bridge.follow import Following, Step, follow
 from contracts import facts
 from edge_agents.outbox import Fact, OutboxError, OutboxFullError
+from edge_agents.parts.samples import sample_facts
 from edge_agents.supervisor import Desk, Trouble
 
 _log = logging.getLogger(__name__)
@@ -55,11 +56,10 @@ class MachinePart:
     async def _record(self, step: Step, desk: Desk) -> None:
         self._state = step.state
         self._unwritten = True
-        new = [fact for event in step.events if (fact := self._fact(event, desk)) is not None]
-        samples = [fact for fact in new if isinstance(fact.body, facts.MachineSamples)]
-        others = [fact for fact in new if not isinstance(fact.body, facts.MachineSamples)]
+        samples = self._samples(step, desk)
+        others = [fact for event in step.events if (fact := self._fact(event, desk)) is not None]
         try:
-            await desk.put(new, step.state)
+            await desk.put([*others, *samples], step.state)
         except OutboxFullError:
             if not samples:
                 raise
@@ -99,7 +99,12 @@ class MachinePart:
         step = following.rest()
         if step.events and not self._unwritten:
             with contextlib.suppress(OutboxFullError):
-                await desk.put([fact for event in step.events if (fact := self._fact(event, desk))], step.state)
+                others = [fact for event in step.events if (fact := self._fact(event, desk))]
+                await desk.put([*others, *self._samples(step, desk)], step.state)
+
+    def _samples(self, step: Step, desk: Desk) -> list[Fact]:
+        ready = [event for event in step.events if isinstance(event, tracking.SamplesReady)]
+        return [Fact(body, desk.clock.at(body.t0)) for body in sample_facts(self.name, ready)] if ready else []
 
     def _state_fact(self, state: tracking.TrackerState, *, repeated: bool) -> facts.MachineStateChanged:
         return facts.MachineStateChanged(
@@ -152,9 +157,7 @@ class MachinePart:
                     active=isinstance(event, tracking.AlarmRaised),
                 )
             case tracking.SamplesReady():
-                return facts.MachineSamples(
-                    machine=name, signal=event.signal, unit=event.unit, t0=event.t0, dt=event.dt, v=event.values
-                )
+                return None  # with its likes, in `_samples`
             case tracking.SourceTrouble():
                 status: Trouble = "ok" if event.status == "ok" else "lost" if event.status == "lost" else "error"
                 return facts.SourceStatus(
