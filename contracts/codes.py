@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-CodeType: TypeAlias = Literal["OP", "IT", "PL", "PE", "MA"]
-"""Operation, item, place, person (badge), machine."""
+CodeType: TypeAlias = Literal["OP", "IT", "PL", "PE", "MA", "PROG"]
+"""Operation, item, place, person (badge), machine, CN programme."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_TYPES: Final[dict[str, CodeType]] = {"OP": "OP", "IT": "IT", "PL": "PL", "PE": "PE", "MA": "MA"}
+_TYPES: Final[dict[str, CodeType]] = {
+    "OP": "OP", "IT": "IT", "PL": "PL", "PE": "PE", "MA": "MA", "PROG": "PROG",
+}  # fmt: skip
 
 
 class OwnCode(NamedTuple):
