@@ -29,7 +29,15 @@ from central.machines.models import (
 from central.machines.store import insert_new, table_of, upsert
 from contracts import topics
 from contracts.envelope import is_name
-from contracts.facts import CycleEnded, MachineAlarm, MachineSamples, MachineStateChanged, PartsCounted, SourceStatus
+from contracts.facts import (
+    CycleEnded,
+    MachineAlarm,
+    MachineBlock,
+    MachineSamples,
+    MachineStateChanged,
+    PartsCounted,
+    SourceStatus,
+)
 
 _TILE = table_of(MachineTile)
 _SHOWN = ("state", "since", "programme", "silent_since")
@@ -44,6 +52,7 @@ _NEWEST_HEARD = """(machine) DO UPDATE
 def register(consumers: Consumers) -> None:
     consumers.on("machine.state", on_states)
     consumers.on("machine.samples", on_samples)
+    consumers.on("machine.block", on_blocks)
     consumers.on("machine.parts", on_parts)
     consumers.on("machine.cycle", on_cycles)
     consumers.on("machine.alarm", on_alarms)
@@ -95,6 +104,20 @@ async def on_samples(uow: UnitOfWork, facts: Sequence[Fact[MachineSamples]]) -> 
             sample_store.Arrived(fact.id, b.machine, b.signal, b.unit, fact.corrected(b.t0), b.dt, b.v)
             for fact in facts
             for b in (fact.body,)
+        ),
+    )
+    for code in {fact.body.machine for fact in facts}:
+        uow.tell(f"samples:{code}")
+
+
+async def on_blocks(uow: UnitOfWork, facts: Sequence[Fact[MachineBlock]]) -> None:
+    await _heard(uow, facts)
+    await sample_store.write(
+        uow.session,
+        (
+            sample_store.Arrived(fact.id, fact.body.machine, s.signal, s.unit, fact.corrected(fact.body.t0), s.dt, s.v)
+            for fact in facts
+            for s in fact.body.series
         ),
     )
     for code in {fact.body.machine for fact in facts}:

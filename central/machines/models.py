@@ -28,6 +28,15 @@ class Machine(Base):
     """The operator post that stands at it."""
     weekly: Mapped[Any] = mapped_column(Json)
     """Opening hours, see `rules.Calendar.from_json`."""
+    power_kw: Mapped[float | None]
+    spindle_max_rpm: Mapped[int | None]
+    axes: Mapped[str] = mapped_column(String(60), default="", server_default="")
+    """``X Y Z B C``."""
+    travels: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    """Of each axis, mm or degrees: ``X 600, Y 500, Z 450``."""
+    cam_software: Mapped[str] = mapped_column(String(80), default="", server_default="")
+    counting: Mapped[str] = mapped_column(String(8), default="counter", server_default="counter")
+    """What its parts are counted from: the controller's own ``counter``, or completed ``cycles``."""
     declared: Mapped[bool] = mapped_column(default=True)
     active: Mapped[bool] = mapped_column(default=True)
 
@@ -183,3 +192,107 @@ class MaintenanceWindow(Base):
     begin: Mapped[datetime] = mapped_column(UtcDateTime)
     end: Mapped[datetime] = mapped_column(UtcDateTime)
     reason: Mapped[str] = mapped_column(String(120), default="")
+
+
+class MachineProgramme(Base):
+    """What one cycle of the programmes called `pattern` makes; `machine` empty is for all machines (MCH-10)."""
+
+    __tablename__ = "machine_programme"
+
+    machine: Mapped[str] = mapped_column(String(120), primary_key=True)
+    pattern: Mapped[str] = mapped_column(String(120), primary_key=True)
+    """A name, or with ``*`` and ``?``; case is indifferent."""
+    produces: Mapped[bool]
+    """False for warm-up, probing."""
+    parts_per_cycle: Mapped[int | None]
+    """Null: what the operation says."""
+    cycle_s: Mapped[float | None]
+    """Declared seconds of a cycle, which drift is judged by; null: the first good cycles are the reference."""
+    note: Mapped[str] = mapped_column(String(120), default="")
+
+
+class MachineLimit(Base):
+    """What a signal should stay below (`side` ``high``) or above (``low``), in its own unit."""
+
+    __tablename__ = "machine_limit"
+
+    machine: Mapped[str] = mapped_column(String(120), primary_key=True)
+    signal: Mapped[str] = mapped_column(String(120), primary_key=True)
+    side: Mapped[str] = mapped_column(String(4), primary_key=True)
+    warning: Mapped[float | None]
+    limit: Mapped[float] = mapped_column("limit_value")
+    hysteresis: Mapped[float] = mapped_column(default=0.0)
+    """How far back inside it must come before it counts as over."""
+    standing: Mapped[str | None] = mapped_column(String(8))
+    """``warning`` or ``limit`` while it is passed."""
+
+
+class MachineRule(Base):
+    """How one alert rule is set for one machine; what has no row has the rule's defaults."""
+
+    __tablename__ = "machine_rule"
+
+    machine: Mapped[str] = mapped_column(String(120), primary_key=True)
+    rule: Mapped[str] = mapped_column(String(20), primary_key=True)
+    active: Mapped[bool]
+    level: Mapped[str] = mapped_column(String(8))
+    bound: Mapped[float]
+    """Seconds; for ``cycle_drift`` a share."""
+
+
+class GuardTrip(Base):
+    """One verdict of the collision guard, with what it saw."""
+
+    __tablename__ = "machine_guard_trip"
+    __table_args__ = (Index("ix_machine_guard_trip_machine_at", "machine", "at"),)
+
+    fact_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    machine: Mapped[str] = mapped_column(String(120))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    level: Mapped[str] = mapped_column(String(5))
+    signal: Mapped[str] = mapped_column(String(120))
+    unit: Mapped[str] = mapped_column(String(40), default="")
+    value: Mapped[float]
+    limit: Mapped[float] = mapped_column("limit_value")
+    why: Mapped[str]
+    outcome: Mapped[str] = mapped_column(String(8))
+    programme: Mapped[str | None] = mapped_column(String(120))
+    tool: Mapped[str | None] = mapped_column(String(120))
+    sample_age_ms: Mapped[float | None]
+    latency_ms: Mapped[float | None]
+    stop_ms: Mapped[float | None]
+    feed: Mapped[float | None]
+    """mm/min."""
+    travel_mm: Mapped[float | None]
+    t0: Mapped[datetime] = mapped_column(UtcDateTime)
+    curve: Mapped[bytes] = mapped_column(LargeBinary)
+    """See `rules.guard.Curve.pack`."""
+
+
+class GuardRearm(Base):
+    __tablename__ = "machine_guard_rearm"
+    __table_args__ = (Index("ix_machine_guard_rearm_machine_at", "machine", "at"),)
+
+    fact_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    machine: Mapped[str] = mapped_column(String(120))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    person: Mapped[str | None] = mapped_column(String(120))
+
+
+class MachineCommand(Base):
+    """What a person asked of a machine's agent, and its answer."""
+
+    __tablename__ = "machine_command"
+    __table_args__ = (Index("ix_machine_command_machine_asked", "machine", "asked_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    machine: Mapped[str] = mapped_column(String(120))
+    agent: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(40))
+    """As on the wire, for example ``guard-rearm``."""
+    person: Mapped[str] = mapped_column(String(120))
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done: Mapped[bool | None]
+    detail: Mapped[str] = mapped_column(default="")

@@ -12,18 +12,20 @@ from sqlalchemy import select
 from central.alerts import service as alerts
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
+from central.machines.rules.programmes import Counting
 from central.machines.store import insert_new
 from central.people import service as people
 from central.work.models import ClockingEvent, Conflict, Operation, PartsAssigned, WorkComment
 from central.work.recompute import Claims, recompute
 from contracts.codes import BadCheck, parse_code
-from contracts.facts import CodeScanned, PartsCounted, WorkClocked
+from contracts.facts import CodeScanned, CycleEnded, PartsCounted, WorkClocked
 
 
 def register(consumers: Consumers) -> None:
     consumers.on("work.clocked", on_clocked)
     consumers.on("code.scanned", on_scanned)
     consumers.on("machine.parts", on_parts)
+    consumers.on("machine.cycle", on_cycles)
 
 
 def operation_in(text: str) -> str:
@@ -107,23 +109,34 @@ async def on_scanned(uow: UnitOfWork, facts: Sequence[Fact[CodeScanned]]) -> Non
 
 async def on_parts(uow: UnitOfWork, facts: Sequence[Fact[PartsCounted]]) -> None:
     """Cycles become parts of the operation on that machine at that time, or wait "à affecter"."""
-    counted = [fact for fact in facts if fact.body.delta > 0]
+    await _count(uow, [(fact, fact.body.delta) for fact in facts if fact.body.delta > 0], "counter")
+
+
+async def on_cycles(uow: UnitOfWork, facts: Sequence[Fact[CycleEnded]]) -> None:
+    """The same for machines whose parts are counted by their completed cycles."""
+    await _count(uow, [(fact, 1) for fact in facts if fact.body.completed], "cycles")
+
+
+async def _count(uow: UnitOfWork, counted: Sequence[tuple[Fact[Any], int]], source: Counting) -> None:
     if not counted:
         return
-    claims = await Claims.load(uow, {f.body.machine for f in counted}, min(f.at for f in counted))
+    claims = await Claims.load(uow, {f.body.machine for f, _ in counted}, min(f.at for f, _ in counted))
     rows = []
-    for fact in counted:
-        body = fact.body
-        claim = claims.of(body.machine).at(fact.at, body.programme, body.delta)
+    for fact, cycles in counted:
+        machine, programme = fact.body.machine, fact.body.programme
+        if claims.of(machine).yields.counting != source:
+            continue
+        claim = claims.of(machine).at(fact.at, programme, cycles, source)
         rows.append(
-            {"fact_id": fact.id, "machine": body.machine, "at": fact.at, "programme": body.programme}
-            | {"cycles": body.delta}
+            {"fact_id": fact.id, "machine": machine, "at": fact.at, "programme": programme, "cycles": cycles}
+            | {"source": source}
             | claim._asdict()
         )
         if claim.operation is not None:
             uow.tell(f"operation:{claim.operation}")
-    await insert_new(uow.session, PartsAssigned, rows)
-    uow.tell("work")
+    if rows:
+        await insert_new(uow.session, PartsAssigned, rows)
+        uow.tell("work")
 
 
 def _row(fact: Fact[Any], operation: str) -> dict[str, Any]:

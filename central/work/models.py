@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from central.core.types import Base, BigId, UtcDateTime
@@ -156,16 +156,10 @@ class PartsAssigned(Base):
     operation: Mapped[str | None] = mapped_column(String(120))
     why: Mapped[str] = mapped_column(String(160), default="")
     by: Mapped[str | None] = mapped_column(String(120))
-
-
-class ProgrammeYield(Base):
-    """Parts that one cycle of a programme makes; 0 for warm-up and probing."""
-
-    __tablename__ = "programme_yield"
-
-    machine: Mapped[str] = mapped_column(String(120), primary_key=True)
-    programme: Mapped[str] = mapped_column(String(120), primary_key=True)
-    parts_per_cycle: Mapped[int]
+    source: Mapped[str] = mapped_column(String(8), default="counter", server_default="counter")
+    """``counter`` or ``cycles``; a machine's parts are those of the one that it is set to."""
+    corrected: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Its parts changed after it was counted, because a setting did."""
 
 
 class DebitCharge(Base):

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from central.core.uow import UnitOfWork
 from central.items import service as items
+from central.machines import programmes
+from central.machines.rules.programmes import COUNTING, Counting, Yields
 from central.machines.store import insert_new
 from central.stock import service as stock
 from central.work import rules
@@ -24,7 +26,6 @@ from central.work.models import (
     DebitCharge,
     Operation,
     PartsAssigned,
-    ProgrammeYield,
 )
 
 AUTOMATIC = "system"
@@ -228,11 +229,12 @@ async def _charge(uow: UnitOfWork, operation: Operation, rebuilt: _Rebuilt) -> N
 async def assign_parts(uow: UnitOfWork, machine: str, since: datetime) -> None:
     """Give the machine's counts from `since` on to the operation that was running there then."""
     parts = PartsAssigned
+    columns = (parts.fact_id, parts.at, parts.programme, parts.cycles, parts.operation, parts.parts, parts.why)
     rows = (
         await uow.session.execute(
-            select(
-                parts.fact_id, parts.at, parts.programme, parts.cycles, parts.operation, parts.parts, parts.why
-            ).where(parts.machine == machine, parts.by.is_(None), parts.at >= since)
+            select(*columns, parts.source, parts.corrected).where(
+                parts.machine == machine, parts.by.is_(None), parts.at >= since
+            )
         )
     ).all()
     if not rows:
@@ -240,20 +242,53 @@ async def assign_parts(uow: UnitOfWork, machine: str, since: datetime) -> None:
     claims = (await Claims.load(uow, [machine], since)).of(machine)
     changed = []
     touched: set[str | None] = set()
-    for fact_id, at, programme, cycles, operation, made, why in rows:
-        claim = claims.at(at, programme, cycles)
+    for fact_id, at, programme, cycles, operation, made, why, source, corrected in rows:
+        claim = claims.at(at, programme, cycles, cast("Counting", source))
         if (operation, made, why) != (claim.operation, claim.parts, claim.why):
-            changed.append({"key": fact_id} | claim._asdict())
+            marked = corrected or made != claim.parts
+            changed.append({"key": fact_id, "corrected": marked} | claim._asdict())
             touched |= {operation, claim.operation}
     if changed:
         table = parts.__table__
         statement = update(parts).where(table.c.fact_id == bindparam("key"))
         connection = await uow.session.connection()
-        await connection.execute(
-            statement.values(operation=bindparam("operation"), parts=bindparam("parts"), why=bindparam("why")), changed
-        )
+        names = ("operation", "parts", "why", "corrected")
+        await connection.execute(statement.values({name: bindparam(name) for name in names}), changed)
         for code in touched - {None}:
             uow.tell(f"operation:{code}")
+
+
+async def count_again(uow: UnitOfWork, machine: str) -> None:
+    """Count all parts of the machine anew, after a setting that they are counted by was changed."""
+    parts = PartsAssigned
+    source = (await programmes.yields(uow, [machine]))[machine].counting
+    found = await programmes.counted(uow, machine, source)
+    known = set(
+        await uow.session.scalars(select(parts.fact_id).where(parts.machine == machine, parts.source == source))
+    )
+    missing = [
+        {"fact_id": one.fact_id, "machine": machine, "at": one.at, "programme": one.programme, "cycles": one.cycles}
+        | {"operation": None, "parts": 0, "why": "", "source": source}
+        for one in found
+        if one.fact_id not in known
+    ]
+    await insert_new(uow.session, PartsAssigned, missing)
+    for row, per_cycle in await uow.session.execute(
+        select(parts, Operation.parts_per_cycle)
+        .join(Operation, Operation.code == parts.operation)
+        .where(parts.machine == machine, parts.by.is_not(None))
+    ):
+        # given by hand: it stays whose it is, but one of the two sources is counted, never both
+        made = row.cycles * per_cycle if row.source == source else 0
+        if row.parts != made:
+            row.parts, row.corrected = made, True
+            uow.tell(f"operation:{row.operation}")
+    await uow.session.flush()
+    first = await uow.session.scalar(select(func.min(parts.at)).where(parts.machine == machine))
+    if first is not None:
+        await assign_parts(uow, machine, first)
+    uow.tell(f"machine:{machine}")
+    uow.tell("work")
 
 
 class Claim(NamedTuple):
@@ -265,14 +300,14 @@ class Claim(NamedTuple):
 class MachineClaims:
     """Who was on one machine, and how many parts a cycle makes there."""
 
-    def __init__(
-        self, spans: Sequence[rules.Presence], per_cycle: Mapping[str, int], yields: Mapping[str, int]
-    ) -> None:
-        self._spans, self._per_cycle, self._yields = spans, per_cycle, yields
+    def __init__(self, spans: Sequence[rules.Presence], per_cycle: Mapping[str, int], yields: Yields) -> None:
+        self._spans, self._per_cycle, self.yields = spans, per_cycle, yields
 
-    def at(self, moment: datetime, programme: str | None, cycles: int) -> Claim:
+    def at(self, moment: datetime, programme: str | None, cycles: int, source: Counting) -> Claim:
+        if source != self.yields.counting:
+            return Claim(None, 0, f"les pièces se comptent d'après {COUNTING[self.yields.counting]}")
         operation, why = rules.operation_at(self._spans, moment)
-        special = self._yields.get(programme) if programme is not None else None
+        special = self.yields.parts(programme)
         if special == 0:
             return Claim(None, 0, f"le programme {programme} ne produit pas")
         per_cycle = self._per_cycle.get(operation, 1) if operation is not None else 1
@@ -302,16 +337,13 @@ class Claims:
             assert machine is not None, "asked by machine"
             per_cycle[code] = parts_per_cycle
             spans.setdefault(machine, {}).setdefault(code, []).append(rules.Interval(begin, end, "run", ""))
-        yields: dict[str, dict[str, int]] = {}
-        query = select(ProgrammeYield).where(ProgrammeYield.machine.in_(machines))
-        for row in await uow.session.scalars(query):
-            yields.setdefault(row.machine, {})[row.programme] = row.parts_per_cycle
+        yields = await programmes.yields(uow, machines)
         return cls(
             {
                 machine: MachineClaims(
                     [p for code, found in spans.get(machine, {}).items() for p in rules.presences(code, found)],
                     per_cycle,
-                    yields.get(machine, {}),
+                    yields[machine],
                 )
                 for machine in machines
             }

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from central.audit import service as audit
 from central.core.uow import UnitOfWork
-from central.machines.store import insert_new, upsert
+from central.machines import programmes
+from central.machines import service as machines
+from central.machines.rules.programmes import Programme
+from central.machines.store import insert_new
 from central.work.load import Load, LoadLine, loads, machine_load, week_load
 from central.work.models import (
     ClockingEvent,
     Conflict,
     Operation,
     PartsAssigned,
-    ProgrammeYield,
     WorkComment,
     WorkOrder,
 )
@@ -45,8 +47,7 @@ from central.work.reads import (
     summary,
     unassigned_parts,
 )
-from central.work.recompute import assign_parts as _assign_parts
-from central.work.recompute import recompute
+from central.work.recompute import count_again, recompute
 from contracts.facts import ClockingAction
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "assign_parts",
     "clock",
     "conflicts",
+    "forget_programme",
     "loads",
     "machine_load",
     "operation",
@@ -75,6 +77,8 @@ __all__ = [
     "orders",
     "post_copy",
     "running",
+    "set_counting",
+    "set_programme",
     "set_programme_yield",
     "settle_conflict",
     "summary",
@@ -257,16 +261,34 @@ async def assign_parts(uow: UnitOfWork, fact_id: int, operation: str, by: str) -
     uow.tell("work")
 
 
+async def set_programme(uow: UnitOfWork, setting: Programme, *, by: str) -> None:
+    """What a cycle of these programmes makes; counts already received are counted again. Raises ValueError."""
+    await programmes.set_programme(uow, setting, by=by)
+    await _count_again(uow, setting.machine)
+
+
+async def forget_programme(uow: UnitOfWork, machine: str, pattern: str, *, by: str) -> None:
+    """Raises LookupError."""
+    await programmes.forget_programme(uow, machine, pattern, by=by)
+    await _count_again(uow, machine)
+
+
+async def set_counting(uow: UnitOfWork, machine: str, counting: str, *, by: str) -> None:
+    """Count the machine's parts by its ``counter`` or by completed ``cycles``, the past too. Raises LookupError,
+    ValueError.
+    """
+    await programmes.set_counting(uow, machine, counting, by=by)
+    await _count_again(uow, machine)
+
+
 async def set_programme_yield(uow: UnitOfWork, machine: str, programme: str, parts_per_cycle: int, *, by: str) -> None:
-    """Parts that a cycle of `programme` makes (0: warm-up, probing). Counts already received are given again."""
+    """Parts that a cycle of `programme` makes (0: warm-up, probing)."""
     if parts_per_cycle < 0:
         raise ValueError("Les pièces par cycle ne peuvent pas être négatives.")
-    values = {"machine": machine, "programme": programme, "parts_per_cycle": parts_per_cycle}
-    await upsert(uow.session, ProgrammeYield, [values])
-    await audit.record(uow, who=by, what="work.programme_yield", subject=f"machine:{machine}", **values)
-    first = await uow.session.scalar(
-        select(PartsAssigned.at).where(PartsAssigned.machine == machine).order_by(PartsAssigned.at).limit(1)
-    )
-    if first is not None:
-        await _assign_parts(uow, machine, first)
-    uow.tell("work")
+    await set_programme(uow, Programme(machine, programme, parts_per_cycle > 0, parts_per_cycle or None), by=by)
+
+
+async def _count_again(uow: UnitOfWork, machine: str) -> None:
+    """`machine` empty is all of them."""
+    for code in [machine] if machine else [m.code for m in await machines.machines(uow)]:
+        await count_again(uow, code)
