@@ -149,7 +149,7 @@ async def _write(driver: Driver, current: Current, name: str, content: bytes, fo
             there = await _read(driver, name)
             if there is not None and await _same(there, content, name):
                 return Outcome("sent", f"« {name} » est dans la machine, relu identique.", there)
-            said = await _how_it_differs(content, there)
+            said = await asyncio.to_thread(_how_it_differs, name, content, there)
         except NotAllowedError as error:
             return Outcome("refused", _with_advice(error))
         except DriverFaultError as error:
@@ -196,11 +196,11 @@ async def _same(one: bytes, other: bytes, name: str) -> bool:
     return one == other or await asyncio.to_thread(texts.same, one, other, name)
 
 
-async def _how_it_differs(content: bytes, there: bytes | None) -> str:
+def _how_it_differs(name: str, content: bytes, there: bytes | None) -> str:
     if there is None:
         return "Relecture impossible : la machine ne trouve pas ce qui vient d'être écrit."
-    found = await asyncio.to_thread(texts.difference, content, there)
-    return f"Le texte relu n'est pas celui envoyé : {found.sentence()}"
+    sent, read = ("\n".join(texts.normalised(text, name)).encode() for text in (content, there))
+    return f"Le texte relu n'est pas celui envoyé : {texts.difference(sent, read).sentence()}"
 
 
 def _with_advice(error: DriverFaultError | NotAllowedError) -> str:
