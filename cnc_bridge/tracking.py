@@ -18,6 +18,8 @@ from cnc_bridge.port import Condition, DriverEvent, Link, Moment, Problem, Readi
 MAX_ALARMS = 200
 BATCH_VALUES = 200
 BATCH_SECONDS = 1.0
+BUSY_VALUES = 1000
+"""So many values waiting together are not kept waiting: a busy machine's samples come soon, a calm one's cost little."""
 MAX_PARTS_STEP = 10**9
 TRUST_SOURCE = timedelta(seconds=5)
 
@@ -209,6 +211,7 @@ class Tracker:
         self._batches: dict[str, _Batch] = {}
         self._said = (saved.state, saved.programme, saved.tool)
         self._heard = self._now = self._blind_since = started.mono
+        self._waiting = 0
         self._silent = False
         self._count_gap = self._execution_gap = True
         self._last_at: datetime | None = None
@@ -254,8 +257,9 @@ class Tracker:
         """What time alone brings: full batches, and silence."""
         out: list[Event] = []
         self._now = max(self._now, now.mono)
+        busy = self._waiting >= BUSY_VALUES
         for signal, batch in list(self._batches.items()):
-            if now.mono - batch.began >= BATCH_SECONDS:
+            if busy or now.mono - batch.began >= BATCH_SECONDS:
                 out += self._flush(signal)
         quiet = now.mono - self._heard
         if not self._silent and quiet > self._stale_after_s:
@@ -411,12 +415,14 @@ class Tracker:
             batch = self._batches[signal] = _Batch(received.mono)
         batch.times.append(max(at, batch.times[-1]) if batch.times else at)
         batch.values.append(float(value))
+        self._waiting += 1
         return [*out, *self._flush(signal)] if len(batch.values) >= BATCH_VALUES else out
 
     def _flush(self, signal: str) -> list[Event]:
         batch = self._batches.pop(signal, None)
         if batch is None or not batch.values:
             return []
+        self._waiting -= len(batch.values)
         t0 = batch.times[0]
         dt = [round((time - t0).total_seconds() * 1000) for time in batch.times]
         unit = self._units.get(signal) or model.signal_named(signal).unit
