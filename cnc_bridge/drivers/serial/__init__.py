@@ -1,0 +1,1 @@
+"""Controllers on a serial line: Haas Q commands (also over TCP), and DNC (drip feed, punch and read)."""
