@@ -121,6 +121,8 @@ def make_parts(config: AgentConfig) -> list[Part]:
         parts += [ScannerPart(section) for section in config.scanner]
     if config.machine:
         from edge_agents.parts.machine import MachinePart
+        from edge_agents.parts.programmes import Exchange
 
-        parts += [MachinePart(source) for source in config.machine]
+        exchange = Exchange(config.centre.http_address, config.centre.programmes_s)
+        parts += [MachinePart(source, exchange) for source in config.machine]
     return parts

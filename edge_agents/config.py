@@ -86,6 +86,18 @@ class CentreSection(_Section):
     mqtt: Literal["5", "3.1.1"] = "5"
     heartbeat_s: Annotated[float, Field(ge=0.2, le=300, strict=False)] = 10.0
     resend_s: Annotated[float, Field(ge=0.5, le=600, strict=False)] = 30.0
+    http: Annotated[
+        str | None, Field(pattern=r"^https?://[^/\s]+/?$", description='the centre\'s pages, "http://nas:8000"')
+    ] = None
+    programmes_s: Annotated[
+        float, Field(ge=0.5, le=86_400, strict=False, description="how often a machine's programmes are looked at")
+    ] = 60.0
+
+    @property
+    def http_address(self) -> str:
+        """Where programmes are fetched from and brought to; unless said, port 8000 beside the broker."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.http or f"http://{host}:8000"
 
     @model_validator(mode="after")
     def _whole(self) -> CentreSection:
@@ -293,7 +305,11 @@ def _sentence(form: type[_Section], detail: ErrorDetails) -> str:
     if detail["type"] == "value_error":
         return said
     if detail["type"] == "string_pattern_mismatch":
-        said = "lower-case letters, digits and hyphens only"
+        said = (
+            'an address is written "http://nas:8000"'
+            if detail["loc"][-1] == "http"
+            else "lower-case letters, digits and hyphens only"
+        )
     return f"{said[0].lower()}{said[1:]}; it is {detail['input']!r:.60}"
 
 

@@ -14,7 +14,10 @@ from cnc_bridge import tracking
 from cnc_bridge.config import MachineSource
 from cnc_bridge.follow import Following, Step, follow
 from contracts import facts
+from contracts.control import PartCommand, ReadProgramme, SendProgramme
+from edge_agents.commands import CommandRefusedError
 from edge_agents.outbox import Fact, OutboxError, OutboxFullError
+from edge_agents.parts.programmes import Exchange, Programmes
 from edge_agents.parts.samples import sample_facts
 from edge_agents.supervisor import Desk, Trouble
 
@@ -29,8 +32,10 @@ class MachinePart:
 
     kind = "machine"
 
-    def __init__(self, source: MachineSource) -> None:
+    def __init__(self, source: MachineSource, exchange: Exchange = Exchange()) -> None:  # noqa: B008 - it is immutable
         self.name = source.machine.id
+        self._exchange = exchange
+        self._programmes: Programmes | None = None
         self.about: Mapping[str, str] = {"machine": self.name}
         self._source = source
         self._state = tracking.TrackerState()
@@ -42,16 +47,29 @@ class MachinePart:
         if saved is not None:
             self._state = msgspec.json.decode(saved, type=tracking.TrackerState)
         desk.says("waiting", "Connexion à la machine en cours.")
-        async with follow(self._source, self._state if saved is not None else None) as following:
+        driver = self._source.create_driver()
+        async with follow(self._source, self._state if saved is not None else None, driver=driver) as following:
             restating = asyncio.create_task(self._restate_forever(desk), name=f"{self.name} state")
+            self._programmes = Programmes(self.name, driver, following, desk, self._exchange)
+            watching = asyncio.create_task(self._programmes.watch(), name=f"{self.name} programmes")
             try:
                 async for step in following.steps():
                     await self._record(step, desk)
             finally:
-                restating.cancel()
-                await asyncio.wait([restating])
+                self._programmes = None
+                for task in (restating, watching):
+                    task.cancel()
+                await asyncio.wait([restating, watching])
                 await self._close(following, desk)
         raise RuntimeError(f"the driver of {self.name} ended")
+
+    async def obey(self, command: PartCommand) -> str:
+        """Programmes to and from the machine. Raises CommandRefusedError."""
+        if not isinstance(command, SendProgramme | ReadProgramme):
+            raise CommandRefusedError(f"« {self.name} » n'accepte pas cette commande.")
+        if self._programmes is None:
+            raise CommandRefusedError(f"« {self.name} » démarre : recommencer dans un instant.")
+        return await self._programmes.obey(command)
 
     async def _record(self, step: Step, desk: Desk) -> None:
         self._state = step.state
