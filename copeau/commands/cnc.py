@@ -18,6 +18,7 @@ from cnc_bridge.config import ConfigError, MachineSource, load
 from cnc_bridge.follow import Step, follow
 from cnc_bridge.port import DriverFaultError, Finding
 from cnc_bridge.tracking import Event, SamplesReady, TrackerState
+from copeau.commands.guard import command as guard
 
 _CONFIG = click.option(
     "--config",
@@ -33,6 +34,9 @@ def command() -> None:
     """Controllers: what they offer, what they say."""
     if not logging.getLogger().isEnabledFor(logging.DEBUG):  # asyncua tells every request at INFO
         logging.getLogger("asyncua").setLevel(logging.ERROR)
+
+
+command.add_command(guard)
 
 
 @command.command()

@@ -1,0 +1,482 @@
+"""The guard itself: one sample in, verdicts out. Pure: no clock, no file, no machine; constant work a sample.
+
+`watch` is said at the first sample above a limit, `alert` and `hold` when the next samples stay above: an alert after
+one more sampling period, a hold after two. A lone spike is therefore never more than `watch`. A signal that comes on
+change and then says nothing more still counts as long as the machine is heard: time passes by `tick`, and by every
+other signal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from cnc_bridge.guard.context import Context, Mask
+from cnc_bridge.guard.envelope import Cycle, Key, Memory, Seen
+from cnc_bridge.guard.settings import GuardSettings, Limits
+from cnc_bridge.guard.signals import CONTEXT, Family, Guarded, guarded
+
+Level = Literal["watch", "alert", "hold"]
+RANK: Final[Mapping[Level | None, int]] = {None: 0, "watch": 1, "alert": 2, "hold": 3}
+_RINGS = 700
+_BACK_S = 1.0
+_GAP_S = 30.0
+_CALM_S = 1.0
+_MAX_SIGNALS = 200
+
+_FLOOR: Final[Mapping[Family, float]] = {
+    "spindle": 6.0, "axis": 8.0, "following": 0.01, "vibration": 0.2, "contact": 0.5, "other": 0.0,
+}  # fmt: skip
+"""What a learnt limit adds at least, in the signal's usual unit (% of rated load, mm, g): below it is noise."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """`signal` went above `limit` at `ts` (the guard's time). `why` is French, for the page."""
+
+    ts: float
+    level: Level
+    signal: str
+    unit: str
+    value: float
+    limit: float
+    why: str
+    programme: str | None
+    tool: str | None
+    learnt: bool
+    """By an envelope of good cycles; else by a fixed limit."""
+    first: float
+    """When it was first above, the guard's time."""
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True):
+    """One judged sample. `limit` is None where the guard was masked."""
+
+    ts: float
+    value: float
+    limit: float | None
+
+
+class _Track:
+    """One guarded signal."""
+
+    __slots__ = (
+        "about", "alert_since", "bound", "calm_since", "fixed", "gaps", "heard", "hold_since", "last", "paces",
+        "period", "reached", "ring",
+    )  # fmt: skip
+
+    def __init__(self, about: Guarded, fixed: Limits | None) -> None:
+        self.about = about
+        self.fixed = fixed
+        self.heard = False
+        self.period = about.period_s
+        self.gaps: deque[float] = deque(maxlen=32)
+        self.last: tuple[float, float] | None = None
+        self.paces = 0
+        self.alert_since: float | None = None
+        self.hold_since: float | None = None
+        self.calm_since: float | None = None
+        self.reached: Level | None = None
+        self.bound = _NO_BOUND
+        self.ring: deque[Point] = deque(maxlen=_RINGS)
+
+    def paced(self, ts: float) -> None:
+        """Follow the sampling period: the shorter gaps tell it, the longer ones are values that did not change."""
+        if self.last is None or ts <= self.last[0]:
+            return
+        self.gaps.append(ts - self.last[0])
+        self.paces += 1
+        if self.paces in (3, 6) or self.paces % 16 == 0:
+            self.period = min(max(sorted(self.gaps)[len(self.gaps) // 5], 0.0002), 10.0)
+
+    def quiet(self) -> None:
+        self.alert_since = self.hold_since = None
+
+    def forget(self) -> None:
+        self.quiet()
+        self.last = None
+        self.reached = self.calm_since = None
+
+
+class _Bound(msgspec.Struct, frozen=True):
+    """What a sample is held against now: None where nothing is known."""
+
+    alert: float | None
+    hold: float | None
+    learnt: bool
+    cap: Level
+    cap_why: str = ""
+    masked: Mask | None = None
+
+
+_NO_BOUND = _Bound(None, None, learnt=False, cap="hold")
+
+
+class Guard:
+    """Watches one machine. `memory` is what it learnt before; it goes on learning into it unless `learn` is off."""
+
+    def __init__(
+        self,
+        settings: GuardSettings,
+        memory: Memory | None = None,
+        units: Mapping[str, str] | None = None,
+        *,
+        percent_limits: Mapping[str, Limits] | None = None,
+        trusting: bool = False,
+    ) -> None:
+        """`percent_limits`: fixed limits of signals in percent that `settings` say nothing of.
+
+        `trusting`: what is fed is good by a person's word, so interrupted cycles teach too (not those with an alarm).
+        """
+        self.settings = settings
+        self._percent_limits = dict(percent_limits or {})
+        self._trusting = trusting
+        self.memory = memory if memory is not None else Memory()
+        self.context = Context(settings)
+        self.armed = True
+        """False after a hold, until a person re-arms: it goes on watching, and does not hold again."""
+        self.refused = 0
+        """Samples that were no usable number or time."""
+        self.learnt_cycles = 0
+        self.dropped_cycles = 0
+        self._units = dict(units or {})
+        self._tracks: dict[str, _Track | None] = {}
+        self._hot: set[str] = set()
+        self._cycle: Cycle = {}
+        self._spoilt: str | None = None
+        self._now: float | None = None
+
+    @property
+    def watched(self) -> list[str]:
+        """Guarded signals that were heard."""
+        return [name for name, track in self._tracks.items() if track is not None and track.heard]
+
+    def feed(self, ts: float, signal: str, value: float | str | None) -> list[Verdict]:
+        """One value at `ts` seconds. Time that goes back more than a second is a new session; less is disorder."""
+        if not math.isfinite(ts):
+            self.refused += 1
+            return []
+        verdicts = self._advance(ts)
+        if signal in CONTEXT:
+            ended = self.context.update(ts, signal, _finite(value))
+            if ended is not None:
+                self._cycle_ended(completed=ended == "completed")
+            return verdicts
+        track = self._track(signal)
+        if track is None:
+            return verdicts
+        number = _number(value)
+        if number is None:
+            if value is not None:
+                self.refused += 1
+            track.forget()
+            self._hot.discard(signal)
+            return verdicts
+        at = ts if track.last is None else max(ts, track.last[0])
+        return verdicts + self._judge(track, at, abs(number))
+
+    def tick(self, ts: float) -> list[Verdict]:
+        """Time passed and the machine is heard: what was above its limit and did not change is still above."""
+        return self._advance(ts) if math.isfinite(ts) else []
+
+    def tell_unit(self, signal: str, unit: str) -> None:
+        """`signal` comes in `unit`, not in its usual one: limits in the usual one do not count for it."""
+        if self._units.get(signal) != unit:
+            self._units[signal] = unit
+            self._tracks.pop(signal, None)
+
+    def alarmed(self) -> None:
+        """The controller raised an alarm: this cycle teaches nothing."""
+        self._spoilt = "alarm"
+
+    def lost(self) -> None:
+        """The source was lost: nothing of what was going on can be continued."""
+        self.context = Context(self.settings)
+        self._cycle, self._spoilt = {}, None
+        self._hot.clear()
+        self._now = None
+        for track in self._tracks.values():
+            if track is not None:
+                track.forget()
+
+    def finish(self, *, completed: bool) -> None:
+        """The recording ends; `completed`: what was learnt from its last cycle counts."""
+        self._cycle_ended(completed=completed)
+
+    def rearm(self) -> None:
+        """A person lets it hold again."""
+        self.armed = True
+
+    def seen(self, signal: str, since: float, until: float) -> list[Point]:
+        """What the ring still holds of a signal between two times, at most 1 000 points."""
+        track = self._tracks.get(signal)
+        return [] if track is None else [point for point in track.ring if since <= point.ts <= until][-1000:]
+
+    def envelope(self, ts: float, signal: str) -> float | None:
+        """What good cycles reached here, without any margin; None where nothing is known or the guard is masked."""
+        track = self._tracks.get(signal)
+        if track is None or self.context.mask(ts, track.about.family) is not None or not self.context.active:
+            return None
+        known = self.memory.envelope(self.context.key, signal)
+        if known is None or known.cycles < self.settings.min_cycles or self.context.hand:
+            return None
+        place, by_line = self.context.place(ts)
+        return known.level(place, by_line=by_line)
+
+    def period(self, signal: str) -> float:
+        """The signal's own sampling period, as seen so far, in seconds."""
+        track = self._tracks.get(signal)
+        return 0.1 if track is None else track.period
+
+    def unit(self, signal: str) -> str:
+        track = self._tracks.get(signal)
+        return "" if track is None else track.about.unit
+
+    def _advance(self, ts: float) -> list[Verdict]:
+        before = self._now
+        if before is None or ts >= before:
+            if before is not None and ts - before > _GAP_S:
+                self._break_streaks()
+            self._now = ts
+        elif before - ts > _BACK_S:
+            self._new_session(ts)
+            return []
+        if not self._hot:
+            return []
+        now = self._now
+        assert now is not None
+        out: list[Verdict] = []
+        for name in list(self._hot):
+            track = self._tracks[name]
+            if track is not None and track.last is not None:
+                # unconfirmed by a sample of its own: half a period more, or the next sample would come too late
+                out += self._escalate(track, now, slack=0.8 * track.period)
+        return out
+
+    def _break_streaks(self) -> None:
+        for name in self._hot:
+            track = self._tracks[name]
+            if track is not None:
+                track.quiet()
+
+    def _new_session(self, ts: float) -> None:
+        """The clock went back: a recording's next session, a controller's clock that was set. Streaks end there."""
+        self._break_streaks()
+        self._hot.clear()
+        self._cycle, self._spoilt = {}, None
+        known = self.context
+        self.context = Context(self.settings)
+        # what the machine said last still holds, its times do not
+        for signal, value in (
+            ("programme", known.programme or None), ("tool", known.tool or None), ("segment", known.segment or None),
+            ("feed_override", known.override), ("motion", known.motion), ("execution", known.execution),
+        ):  # fmt: skip
+            if value is not None:
+                self.context.update(ts, signal, value)
+        self.context.hand, self.context.in_cycle = known.hand, False
+        for track in self._tracks.values():
+            if track is not None:
+                track.forget()
+        self._now = ts
+
+    def _track(self, signal: str) -> _Track | None:
+        try:
+            return self._tracks[signal]
+        except KeyError:
+            pass
+        chosen = self.settings.signals
+        about = guarded(signal, self._units.get(signal))
+        if chosen:
+            about = (about or Guarded(signal, "other", self._units.get(signal, ""), 0.1)) if signal in chosen else None
+        track: _Track | None = None
+        if about is not None and len(self._tracks) < _MAX_SIGNALS:
+            usual = self._percent_limits.get(signal) if about.unit == "%" else None
+            fixed = self.settings.limits.get(signal, usual)
+            track = _Track(about, fixed)
+        self._tracks[signal] = track
+        return track
+
+    def _judge(self, track: _Track, now: float, value: float) -> list[Verdict]:
+        context, name = self.context, track.about.name
+        track.paced(now)
+        sustained = value
+        if track.last is not None:
+            held_for = now - track.last[0]
+            sustained = track.last[1] if held_for > 1.5 * track.period else min(value, track.last[1])
+        mask = context.mask(now, track.about.family)
+        place, by_line = context.place(now)
+        bound = self._bound(track, mask, place, by_line=by_line)
+        self._learn(track, mask, sustained, place, by_line=by_line)
+        track.last = (now, value)
+        track.heard = True
+        track.ring.append(Point(now, value, bound.alert))
+        track.bound = bound
+        above_alert = bound.alert is not None and value > bound.alert
+        above_hold = bound.hold is not None and value > bound.hold
+        if not above_alert and not above_hold:
+            track.quiet()
+            return self._calm(track, now)
+        if track.alert_since is None:
+            if track.calm_since is not None and now - track.calm_since > max(_CALM_S, 3 * track.period):
+                track.reached = None
+            track.alert_since = now
+        track.calm_since = None
+        if not above_hold:
+            track.hold_since = None
+        elif track.hold_since is None:
+            track.hold_since = now
+        self._hot.add(name)
+        return self._escalate(track, now, slack=-0.3 * track.period)
+
+    def _calm(self, track: _Track, now: float) -> list[Verdict]:
+        """Back below: the episode is over when it stays there a while, and then the next `watch` is a new one."""
+        if track.reached is None:
+            self._hot.discard(track.about.name)
+        elif track.calm_since is None:
+            track.calm_since = now
+        elif now - track.calm_since > max(_CALM_S, 3 * track.period):
+            track.reached = track.calm_since = None
+            self._hot.discard(track.about.name)
+        return []
+
+    def _escalate(self, track: _Track, now: float, slack: float) -> list[Verdict]:
+        if track.alert_since is None:
+            return []
+        chosen, period, last = self.settings, track.period, track.last
+        assert last is not None
+        level: Level = "watch"
+        if track.about.family == "contact":
+            level = "hold" if track.hold_since is not None else "alert"
+        else:
+            if now - track.alert_since >= max(chosen.alert_s, period + slack):
+                level = "alert"
+            if track.hold_since is not None and now - track.hold_since >= max(chosen.hold_s, 2 * period + slack):
+                level = "hold"
+        if RANK[level] > RANK[track.bound.cap]:
+            level = track.bound.cap
+        if RANK[level] <= RANK[track.reached]:
+            return []
+        track.reached = level
+        if level != "watch":
+            self._spoilt = "verdict"
+        bound, context = track.bound, self.context
+        limit = bound.hold if level == "hold" and bound.hold is not None else bound.alert
+        assert limit is not None or bound.hold is not None
+        return [
+            Verdict(
+                now, level, track.about.name, track.about.unit, last[1],
+                limit if limit is not None else bound.hold or 0.0, self._why(track, level, now),
+                context.programme or None, context.tool or None, bound.learnt, track.alert_since,
+            )
+        ]  # fmt: skip
+
+    def _why(self, track: _Track, level: Level, now: float) -> str:
+        assert track.alert_since is not None
+        bound, lasted = track.bound, now - track.alert_since
+        said = "au-dessus de ce que les bons cycles ont atteint ici" if bound.learnt else "au-dessus de la limite fixe"
+        said += "" if level == "watch" else f", depuis {lasted * 1000:.0f} ms"
+        return said + (f" ; {bound.cap_why}" if bound.cap_why else "")
+
+    def _bound(self, track: _Track, mask: Mask | None, place: int | None, *, by_line: bool) -> _Bound:
+        """The limits in force: fixed always, learnt where good cycles are known and nothing masks them."""
+        context = self.context
+        alert, hold, learnt = None, None, False
+        fixed = track.fixed
+        if fixed is not None and (mask is None or fixed.always or mask.caps):
+            alert, hold = fixed.alert, (fixed.hold if mask is None or fixed.always else None)
+        cap: Level = "hold"
+        cap_why = ""
+        if mask is not None and mask.caps and alert is not None and hold is None:
+            cap, cap_why = "alert", mask.why
+        if mask is None or mask.caps:
+            level, whole = self._learnt(track, context.key, place, by_line=by_line)
+            if level is not None and (alert is None or level < alert):
+                alert, learnt = level, True
+                if whole is None or mask is not None:
+                    cap_why = mask.why if mask is not None else "outil connu, programme nouveau : pas d'arrêt"
+                else:
+                    learnt_hold = max(level, whole) * self.settings.hold_factor
+                    hold = learnt_hold if hold is None else min(hold, learnt_hold)
+                if cap_why and hold is None:
+                    cap = "alert"
+        if context.tapping:
+            cap, cap_why = "alert", "taraudage ou filetage : pas d'arrêt"
+        elif not context.active:
+            cap, cap_why = "alert", f"machine {context.execution} : pas d'arrêt"
+        return _Bound(alert, hold, learnt, cap, cap_why, mask)
+
+    def _learnt(
+        self, track: _Track, key: Key, place: int | None, *, by_line: bool
+    ) -> tuple[float | None, float | None]:
+        """The learnt limit here, and that of the whole piece of work; the latter is None where it must not hold.
+
+        A hold needs both: a load that this tool bears elsewhere in this work may be a cycle that runs late, a load that
+        it never bore is not.
+        """
+        if not self.context.active or self.context.hand or track.about.family == "contact":
+            return None, None
+        name, enough = track.about.name, self.settings.min_cycles
+        envelope = self.memory.envelope(key, name)
+        if envelope is not None and envelope.cycles >= enough:
+            flat, cycles = envelope.flat, envelope.cycles
+            level = envelope.level(place, by_line=by_line)
+            return self._with_margin(track, level, flat, cycles), self._with_margin(track, flat, flat, cycles)
+        of_tool = self.memory.of_tool(key.tool, name) if key.tool else None
+        if of_tool is not None and of_tool[0] >= enough:
+            return self._with_margin(track, of_tool[1], of_tool[1], 1), None
+        return None, None
+
+    def _with_margin(self, track: _Track, level: float, flat: float, cycles: int) -> float:
+        """Wider while few cycles are known; a floor keeps the noise of an idle axis from being a limit."""
+        few = 1.0 + 2.0 / cycles
+        floor = (
+            _FLOOR[track.about.family]
+            if track.about.unit == "%" or track.about.family in ("following", "vibration")
+            else 0.0
+        )
+        floor = max(floor, 0.1 * flat)
+        return level + max(self.settings.margin * few * level, floor * few)
+
+    def _learn(self, track: _Track, mask: Mask | None, sustained: float, place: int | None, *, by_line: bool) -> None:
+        context = self.context
+        if not self.settings.learn or mask is not None or not context.active or context.hand:
+            return
+        if context.execution is not None and not context.in_cycle:
+            return
+        seen = self._cycle.setdefault(context.key, {}).get(track.about.name)
+        if seen is None:
+            seen = self._cycle[context.key][track.about.name] = Seen(by_line)
+        if seen.by_line == by_line:
+            seen.add(place, sustained)
+        else:
+            seen.add(None, sustained)
+
+    def _cycle_ended(self, *, completed: bool) -> None:
+        cycle, spoilt = self._cycle, self._spoilt
+        self._cycle, self._spoilt = {}, None
+        if not cycle:
+            return
+        good = spoilt != "alarm" if self._trusting else completed and spoilt is None
+        if good:
+            self.memory.teach(cycle)
+            self.learnt_cycles += 1
+        else:
+            self.dropped_cycles += 1
+
+
+def _finite(value: float | str | None) -> float | str | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: float | str | None) -> float | None:
+    """A usable magnitude; a recording gives text."""
+    if value is None or isinstance(value, bool):
+        return None if value is None else float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and abs(number) < 1e12 else None
