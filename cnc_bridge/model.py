@@ -37,6 +37,8 @@ _WORDS = {
 
 MAX_SHORT = 120
 MAX_TEXT = 4096
+_WHOLE = re.compile(r"^(\d+)\.0+$")
+"""A tool number that some controllers write as a decimal: 4.000000 is tool 4."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -66,13 +68,19 @@ SIGNALS: Mapping[str, Signal] = {
         Signal("feed", "sample", "mm/min"),
         Signal("feed_override", "sample", "%"),
         Signal("spindle_override", "sample", "%"),
+        Signal("rapid_override", "sample", "%"),
+        Signal("clock_offset", "sample", "ms"),  # of the controller's clock to ours: + when it is late
     )
 }
+_UNITS = {"load": "%", "override": "%", "temperature": "°C", "speed": "rpm", "feed": "mm/min"}
 
 
 def signal_named(name: str, unit: str = "") -> Signal:
-    """The known signal of this name, or a sample of that unit when the shop made the name up (`x_load`)."""
-    return SIGNALS.get(name) or Signal(name, "sample", unit)
+    """The known signal of this name, or a sample of that unit when the shop made the name up (`x_load`).
+
+    Without a unit the last word of the name gives it: `coolant_temperature` is in °C, `x_load` in %.
+    """
+    return SIGNALS.get(name) or Signal(name, "sample", unit or _UNITS.get(name.rpartition("_")[2], ""))
 
 
 class BadValueError(ValueError):
@@ -96,7 +104,7 @@ def clean(signal: Signal, raw: object) -> Value:
     if signal.kind == "alarm" and isinstance(raw, bool):
         return int(raw)
     if signal.kind in ("text", "alarm"):
-        return _text(raw)
+        return _text(_WHOLE.sub(r"\1", raw) if signal.name == "tool" and isinstance(raw, str) else raw)
     if signal.kind == "word":
         return _word(signal.name, raw)
     number = _number(raw)

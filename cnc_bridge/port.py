@@ -60,7 +60,7 @@ class Condition(msgspec.Struct, frozen=True):
     """A condition of the controller (MTConnect): `level` NORMAL, WARNING, FAULT or UNAVAILABLE.
 
     NORMAL without `code` clears all that is active under `key`. `sole`: this key holds one alarm at a time, so another
-    code ends the one before (a plain alarm number).
+    code ends the one before (a plain alarm number); all but those of `beside`, which are active together with it.
     """
 
     key: str
@@ -70,6 +70,7 @@ class Condition(msgspec.Struct, frozen=True):
     source_time: datetime | None
     received: Moment
     sole: bool = False
+    beside: tuple[str, ...] = ()
 
 
 class Heard(msgspec.Struct, frozen=True):

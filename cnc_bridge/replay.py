@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -26,14 +26,38 @@ _LONGEST_PAUSE_S = 2.0
 _SESSION_GAP_S = 60.0
 
 
-class RecordingAdapter:
-    """An SHDR adapter that replays `path` to every client from one common position.
+class Recording:
+    """A recorded SHDR log, group by group at its own pace.
 
-    The recording is some sessions one after the other, each beginning with the adapter's full state; pauses longer
-    than 2 s (and the jumps between sessions, in either direction) are shortened to 2 s. A client that comes later is
-    first given the newest value of each key, as an adapter does. `speed` multiplies the pace, 0 is as fast as possible.
-    When `loop` is false the adapter stays silent at the end, but answers PING. With `wait_for_client` the replay begins
-    with the first client.
+    It is some sessions one after the other, each beginning with the adapter's full state; pauses longer than 2 s (and
+    the jumps between sessions, in either direction) are shortened to 2 s. `speed` multiplies the pace, 0 is as fast as
+    possible.
+    """
+
+    def __init__(self, path: Path = OKUMA, speed: float = 1.0) -> None:
+        self._groups = list(_groups(path.read_bytes().split(b"\n")))
+        self._speed = speed
+
+    async def once(self) -> AsyncIterator[list[bytes]]:
+        """Lines that belong together, when they are due. Those that had a timestamp begin with its ``|``."""
+        loop = asyncio.get_running_loop()
+        due, before = loop.time(), None
+        for at, lines in self._groups:
+            if self._speed and before is not None:
+                due += min(abs((at - before).total_seconds()), _LONGEST_PAUSE_S) / self._speed
+                if due - loop.time() > 0.001:
+                    await asyncio.sleep(due - loop.time())
+            before = at
+            yield lines
+        if not self._speed:
+            await asyncio.sleep(0)
+
+
+class RecordingAdapter:
+    """An SHDR adapter that replays `path` to every client from one common position, see `Recording`.
+
+    A client that comes later is first given the newest value of each key, as an adapter does. When `loop` is false the
+    adapter stays silent at the end, but answers PING. With `wait_for_client` the replay begins with the first client.
     """
 
     def __init__(
@@ -47,10 +71,9 @@ class RecordingAdapter:
         wait_for_client: bool = False,
         heartbeat_ms: int = 10_000,
     ) -> None:
-        self._groups = list(_groups(path.read_bytes().split(b"\n")))
+        self._recording = Recording(path, speed)
         self._host = host
         self.port = port
-        self._speed = speed
         self._loop = loop
         self._wait_for_client = wait_for_client
         self._heartbeat_ms = heartbeat_ms
@@ -85,7 +108,7 @@ class RecordingAdapter:
         await asyncio.Event().wait()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        now = _stamp(datetime.now(UTC))
+        now = stamp_of(datetime.now(UTC))
         writer.writelines(now + line for line in self._known.values())
         self._clients.add(writer)
         self._someone.set()
@@ -103,26 +126,17 @@ class RecordingAdapter:
                 await writer.wait_closed()
 
     async def _replay(self) -> None:
-        loop = asyncio.get_running_loop()
         if self._wait_for_client:
             await self._someone.wait()
         while True:
-            due, before = loop.time(), None
-            for at, lines in self._groups:
-                if self._speed and before is not None:
-                    due += min(abs((at - before).total_seconds()), _LONGEST_PAUSE_S) / self._speed
-                    if due - loop.time() > 0.001:
-                        await asyncio.sleep(due - loop.time())
-                before = at
+            async for lines in self._recording.once():
                 await self._send(lines, datetime.now(UTC))
             self.finished.set()
             if not self._loop:
                 return
-            if not self._speed:
-                await asyncio.sleep(0)
 
     async def _send(self, lines: list[bytes], now: datetime) -> None:
-        stamp = _stamp(now)
+        stamp = stamp_of(now)
         out = []
         for line in lines:
             if not line.startswith(b"|"):
@@ -187,6 +201,6 @@ def _groups(lines: list[bytes]) -> Iterator[tuple[datetime, list[bytes]]]:
 _GAP = timedelta(seconds=_SESSION_GAP_S)
 
 
-def _stamp(at: datetime) -> bytes:
+def stamp_of(at: datetime) -> bytes:
     """ISO with 7 decimals, as the adapter writes it."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.%f0Z").encode()

@@ -366,7 +366,7 @@ class Tracker:
         key, code = condition.key[: model.MAX_SHORT], (condition.code or condition.key)[: model.MAX_SHORT]
         if level == "NORMAL" or condition.sole:
             for alarm in list(self._alarms.values()):
-                spared = condition.sole and level != "NORMAL" and alarm.code == code
+                spared = condition.sole and level != "NORMAL" and alarm.code in (code, *condition.beside)
                 if alarm.key == key and not spared and (condition.sole or condition.code in ("", alarm.code)):
                     del self._alarms[(key, alarm.code)]
                     out.append(AlarmCleared(key, alarm.code, alarm.text, alarm.severity, at, source))
