@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
 Level: TypeAlias = Literal["critical", "high", "medium", "info"]
 
 LEVELS: Final[tuple[Level, ...]] = ("critical", "high", "medium", "info")
 LABELS: Final[dict[Level, str]] = {"critical": "Critique", "high": "Haute", "medium": "Moyenne", "info": "Information"}
+ESCALATION: Final[dict[Level, timedelta | None]] = {
+    "critical": timedelta(minutes=2),
+    "high": timedelta(minutes=15),
+    "medium": timedelta(hours=1),
+    "info": None,
+}
+"""How long an alert of each level may stay unseen before it goes further (ALR-2)."""
 
 
 def graver(one: Level, other: Level) -> Level:

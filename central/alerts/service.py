@@ -1,4 +1,9 @@
-"""Raise, clear, acknowledge, list. Raising is idempotent by key while the alert is open."""
+"""Raise, clear, follow a cause, acknowledge, list. One alert of a key is open at a time.
+
+What will send alerts elsewhere (e-mail, push, escalation; ALR-2) belongs in `_changed`: everything that opens, grows,
+is seen or ends passes there, inside the transaction, so a channel's message is a row of the same commit. Escalation is
+a sweep over `open_alerts` that nobody has acknowledged, `rules.ESCALATION` after `raised_at`.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +67,62 @@ async def raise_alert(
         alert.raised_at, alert.last_at = min(alert.raised_at, moment), max(alert.last_at, moment)
         alert.repeats += 1
     await uow.session.flush()
-    uow.tell("alerts")
+    _changed(uow, alert)
     return alert.id
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an alert stands, as the stored facts say it now."""
+
+    level: Level
+    title: str
+    detail: str
+    subject: str
+    since: datetime
+    last: datetime | None = None
+    count: int = 1
+    """Occurrences since `since`."""
+
+
+async def follow(uow: UnitOfWork, key: str, cause: Cause | None, *, at: datetime | None = None) -> None:
+    """Make the alert `key` what its cause is: opened, changed, or cleared (None) as of `at`.
+
+    Saying the same again changes nothing, so that rules may be judged as often as one likes. The level goes down with
+    the cause too; one that grows asks to be seen again.
+    """
+    alert = await _open(uow, key)
+    if cause is None:
+        if alert is not None:
+            await clear_alert(uow, key, at=at)
+        return
+    values = {
+        "level": cause.level,
+        "title": cause.title[:300],
+        "detail": cause.detail,
+        "subject": cause.subject,
+        "raised_at": cause.since,
+        "last_at": cause.last or cause.since,
+        "repeats": cause.count - 1,
+    }
+    if alert is None:
+        alert = Alert(key=key, **values)
+        uow.session.add(alert)
+    elif all(getattr(alert, name) == value for name, value in values.items()):
+        return
+    else:
+        if LEVELS.index(cause.level) < LEVELS.index(cast("Level", alert.level)):
+            alert.acknowledged_at = alert.acknowledged_by = None
+        for name, value in values.items():
+            setattr(alert, name, value)
+    await uow.session.flush()
+    _changed(uow, alert)
+
+
+async def open_keys(uow: UnitOfWork, prefix: str) -> list[str]:
+    """Keys of the open alerts that begin with `prefix`."""
+    query = select(Alert.key).where(Alert.cleared_at.is_(None), Alert.key.startswith(prefix, autoescape=True))
+    return list(await uow.session.scalars(query))
 
 
 async def clear_alert(uow: UnitOfWork, key: str, *, at: datetime | None = None) -> bool:
@@ -73,7 +132,7 @@ async def clear_alert(uow: UnitOfWork, key: str, *, at: datetime | None = None) 
         return False
     alert.cleared_at = at or uow.now
     await uow.session.flush()
-    uow.tell("alerts")
+    _changed(uow, alert)
     return True
 
 
@@ -90,7 +149,7 @@ async def acknowledge(uow: UnitOfWork, alert_id: int, by: str) -> None:
         return
     alert.acknowledged_at, alert.acknowledged_by = uow.now, by
     await uow.session.flush()
-    uow.tell("alerts")
+    _changed(uow, alert)
 
 
 async def open_alerts(uow: UnitOfWork, *, limit: int = 200) -> list[AlertView]:
@@ -104,6 +163,10 @@ async def history(uow: UnitOfWork, *, limit: int = 200) -> list[AlertView]:
     """Closed alerts, newest first."""
     query = select(Alert).where(Alert.cleared_at.is_not(None)).order_by(Alert.cleared_at.desc()).limit(limit)
     return [_view(alert) for alert in await uow.session.scalars(query)]
+
+
+def _changed(uow: UnitOfWork, alert: Alert) -> None:
+    uow.tell("alerts", id=alert.id, level=alert.level)
 
 
 async def _open(uow: UnitOfWork, key: str) -> Alert | None:

@@ -1,4 +1,4 @@
-"""Machine facts → states, tiles, alarms, cycles, counts, samples.
+"""Machine facts → states, tiles, alarms, cycles, counts, samples, and the alerts that follow from them.
 
 A batch costs a few statements, whatever the number of facts: 95 % of what the centre receives passes here.
 """
@@ -13,11 +13,11 @@ import msgspec
 from sqlalchemy import func, select, update
 
 from central.alerts import service as alerts
-from central.alerts.rules import Level
+from central.alerts.service import Cause
 from central.core.bulk import among, write_rows
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
-from central.machines import sample_store, service
+from central.machines import guard, passing, sample_store, service, watching
 from central.machines.models import (
     Machine,
     MachineAlarmEvent,
@@ -26,6 +26,9 @@ from central.machines.models import (
     MachineStateEvent,
     MachineTile,
 )
+from central.machines.rules import watch
+from central.machines.rules.guard import is_about_guard
+from central.machines.sample_store import Arrived
 from central.machines.store import insert_new, table_of, upsert
 from contracts import topics
 from contracts.envelope import is_name
@@ -56,7 +59,10 @@ def register(consumers: Consumers) -> None:
     consumers.on("machine.parts", on_parts)
     consumers.on("machine.cycle", on_cycles)
     consumers.on("machine.alarm", on_alarms)
+    consumers.on("machine.guard", guard.on_trips)
+    consumers.on("machine.guard_rearmed", guard.on_rearmed)
     consumers.on("source.status", on_source_status)
+    consumers.on("agent.answered", guard.on_answers)
 
 
 async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]]) -> None:
@@ -84,42 +90,46 @@ async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]])
     if len(tiles) < len(by_machine):
         await service.ensure(uow, by_machine.keys())
         tiles = (await uow.session.execute(query)).all()
-    moved = []
+    moved: list[dict[str, Any]] = []
+    resumed: list[str] = []
     for tile in [found._asdict() for found in tiles]:
         arrived = sorted(by_machine[tile["machine"]], key=_event_order)
         row, late = _moved(tile, arrived)
         if late:
             row["since"] = await _since(uow, row["machine"], row["state"]) or row["since"]
         moved.append(row)
+        if tile["state"] in watch.STOPS and row["state"] not in watch.STOPS:
+            resumed.append(row["machine"])
         if any(row[name] != tile[name] for name in _SHOWN):
             _tell_tile(uow, row)
     await upsert(uow.session, MachineTile, moved)
+    if resumed:
+        for machine in await watching.watched(uow, resumed):
+            await watching.judge_stop(uow, machine)
 
 
 async def on_samples(uow: UnitOfWork, facts: Sequence[Fact[MachineSamples]]) -> None:
-    await _heard(uow, facts)
-    await sample_store.write(
-        uow.session,
-        (
-            sample_store.Arrived(fact.id, b.machine, b.signal, b.unit, fact.corrected(b.t0), b.dt, b.v)
-            for fact in facts
-            for b in (fact.body,)
-        ),
-    )
-    for code in {fact.body.machine for fact in facts}:
-        uow.tell(f"samples:{code}")
+    arrived = [
+        Arrived(fact.id, b.machine, b.signal, b.unit, fact.corrected(b.t0), b.dt, b.v)
+        for fact in facts
+        for b in (fact.body,)
+    ]
+    await _store(uow, facts, arrived)
 
 
 async def on_blocks(uow: UnitOfWork, facts: Sequence[Fact[MachineBlock]]) -> None:
+    arrived = [
+        Arrived(fact.id, fact.body.machine, s.signal, s.unit, fact.corrected(fact.body.t0), s.dt, s.v)
+        for fact in facts
+        for s in fact.body.series
+    ]
+    await _store(uow, facts, arrived)
+
+
+async def _store(uow: UnitOfWork, facts: Sequence[Fact[Any]], arrived: Sequence[Arrived]) -> None:
     await _heard(uow, facts)
-    await sample_store.write(
-        uow.session,
-        (
-            sample_store.Arrived(fact.id, fact.body.machine, s.signal, s.unit, fact.corrected(fact.body.t0), s.dt, s.v)
-            for fact in facts
-            for s in fact.body.series
-        ),
-    )
+    await sample_store.write(uow.session, arrived)
+    await passing.on_values(uow, arrived)
     for code in {fact.body.machine for fact in facts}:
         uow.tell(f"samples:{code}")
 
@@ -145,6 +155,8 @@ async def on_cycles(uow: UnitOfWork, facts: Sequence[Fact[CycleEnded]]) -> None:
         for f in facts
     ]
     await insert_new(uow.session, MachineCycle, rows)
+    for machine in await watching.watched(uow, {f.body.machine for f in facts}):
+        await watching.judge_drift(uow, machine)
     _tell_machines(uow, facts)
 
 
@@ -153,30 +165,31 @@ async def on_alarms(uow: UnitOfWork, facts: Sequence[Fact[MachineAlarm]]) -> Non
     await _heard(uow, facts)
     rows = [{"fact_id": f.id, "at": f.at} | msgspec.structs.asdict(f.body) for f in facts]
     await insert_new(uow.session, MachineAlarmEvent, rows)
-    event = MachineAlarmEvent
     for machine, code in sorted({(f.body.machine, f.body.code) for f in facts}):
-        newest = await uow.session.scalar(
-            select(event)
-            .where(event.machine == machine, event.code == code)
-            .order_by(event.at.desc(), event.fact_id.desc())
-            .limit(1)
-        )
-        if newest is None:
-            continue
-        key = f"machine.alarm:{machine}:{code}"
-        if newest.active:
-            label = await uow.session.scalar(select(Machine.label).where(Machine.code == machine)) or machine
-            level: Level = "high" if newest.severity == "fault" else "medium"
-            title = f"{label} : alarme {code}" if newest.severity == "fault" else f"{label} : avertissement {code}"
-            await alerts.raise_alert(uow, key, level, title, newest.text, f"machine:{machine}", at=newest.at)
-        else:
-            await alerts.clear_alert(uow, key, at=newest.at)
+        await alerts.follow(uow, f"machine.alarm:{machine}:{code}", await _alarm_cause(uow, machine, code))
     _tell_machines(uow, facts)
+
+
+async def _alarm_cause(uow: UnitOfWork, machine: str, code: str) -> Cause | None:
+    event = MachineAlarmEvent
+    same = (event.machine == machine, event.code == code)
+    ended = await uow.session.scalar(select(func.max(event.at)).where(*same, event.active.is_(False)))
+    query = select(event).where(*same, event.active).order_by(event.at, event.fact_id)
+    standing = (await uow.session.scalars(query if ended is None else query.where(event.at > ended))).all()
+    if not standing:
+        return None
+    newest = standing[-1]
+    label = await uow.session.scalar(select(Machine.label).where(Machine.code == machine)) or machine
+    is_fault = newest.severity == "fault"
+    title = f"{label} : alarme {code}" if is_fault else f"{label} : avertissement {code}"
+    return Cause("high" if is_fault else "medium", title, newest.text, f"machine:{machine}", standing[0].at, newest.at)
 
 
 async def on_source_status(uow: UnitOfWork, facts: Sequence[Fact[SourceStatus]]) -> None:
     """A controller that was lost makes its machine silent, with the sentence of its agent."""
-    about = sorted((f for f in facts if f.body.machine), key=_event_order)
+    about = sorted(
+        (f for f in facts if f.body.machine and not is_about_guard(f.body.source, f.body.code)), key=_event_order
+    )
     await service.ensure(uow, {f.body.machine for f in about if f.body.machine})
     for fact in about:
         body = fact.body

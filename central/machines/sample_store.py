@@ -85,7 +85,8 @@ async def read(
     """At most `points` points: raw values up to two hours, then minutes, then hours."""
     span_s = (end - begin).total_seconds()
     if span_s <= 2 * HOUR_S:
-        return "raw", rules.buckets(await _raw(session, machine, signal, begin, end), begin, end, points)
+        raw = await values(session, machine, signal, begin, end)
+        return "raw", rules.buckets(((at, Summary(1, v, v, v)) for at, v in raw), begin, end, points)
     step = MINUTE_S if span_s <= max(points, 1) * MINUTE_S * 10 else HOUR_S
     rollup = SampleRollup
     rows = await session.execute(
@@ -101,15 +102,16 @@ async def read(
     return "minute" if step == MINUTE_S else "hour", rules.buckets(found, begin, end, points)
 
 
-async def _raw(
+async def values(
     session: AsyncSession, machine: str, signal: str, begin: datetime, end: datetime
-) -> list[tuple[datetime, Summary]]:
+) -> list[tuple[datetime, float]]:
+    """Raw values in [begin, end)."""
     points = []
     for minute, whole in (await _minutes(session, machine, signal, begin, end)).items():
         for offset, value in zip(whole.offsets, whole.readings, strict=True):
             at = minute + offset * _MILLISECOND
             if begin <= at < end:
-                points.append((at, Summary(1, value, value, value)))
+                points.append((at, value))
     return points
 
 

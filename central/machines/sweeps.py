@@ -1,4 +1,4 @@
-"""What must be looked at regularly: machines that nobody speaks of any more."""
+"""What must be looked at regularly: machines that nobody speaks of any more, and what else time alone brings."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from sqlalchemy import select
 
 from central.core.sweeps import Sweeps
 from central.core.uow import UnitOfWork
-from central.machines import service
+from central.machines import guard, passing, service, watching
 from central.machines.models import MachineTile
 
 
 def register(sweeps: Sweeps) -> None:
     sweeps.every(5.0, "machines.stale", stale_machines)
+    sweeps.every(5.0, "machines.watch", watch_machines)
 
 
 async def stale_machines(uow: UnitOfWork) -> None:
@@ -23,3 +24,11 @@ async def stale_machines(uow: UnitOfWork) -> None:
         select(MachineTile.machine).where(MachineTile.silent_since.is_(None), MachineTile.heard_at < limit)
     )
     await service.mark_silent(uow, stale.all(), uow.now)
+
+
+async def watch_machines(uow: UnitOfWork) -> None:
+    """Stops that last, tools that stand still, silence; limits and verdicts of the guard that are over."""
+    machines = await watching.watched(uow)
+    await watching.judge(uow, machines)
+    await passing.judge_standing(uow, [machine.code for machine in machines])
+    await guard.judge_standing(uow)
