@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +27,36 @@ def ingest(rates: str, seconds: float, databases: str, peer: bool, as_json: bool
 
     result = run([int(r) for r in rates.split(",")], seconds, databases.split(","), peer=peer)
     _show(result, as_json, _ingest_lines)
+
+
+@command.command()
+@click.option("--rates", default="1000x10,1000x20,1000x25", show_default=True, help="Tags x Hz, comma-separated.")
+@click.option("--seconds", default=15.0, show_default=True, help="Length of each window.")
+@click.option("--gateway", type=click.Path(exists=True, path_type=Path), help="thingsboard-gateway's program, as peer.")
+@click.option("--outage/--no-outage", default=True, show_default=True, help="Broker away 20 s, collector killed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def cnc(rates: str, seconds: float, gateway: Path | None, outage: bool, as_json: bool) -> None:
+    """From an OPC UA server (node-opcua) to committed samples, one agent on one core."""
+    from bench.cnc import run
+
+    pairs = [(int(tags), float(hz)) for tags, hz in (pair.split("x") for pair in rates.split(","))]
+    _show(run(pairs, seconds, gateway=gateway, outage=outage), as_json, _cnc_lines)
+
+
+def _cnc_lines(result: dict[str, Any]) -> list[str]:
+    rows = [str(result["machine"])]
+    for one in result["throughput"]:
+        latency = one["source_to_broker"]
+        rows.append(
+            f"{one['what']:<20} {one['tags']} x {one['hz']:g} Hz  {one['values_per_s']:>6}/s  "
+            f"p50 {latency['p50_ms']} p99 {latency['p99_ms']} ms  cpu {one['cpu']}  {one['rss_mb']} MB"
+        )
+    for one in result["outage"]:
+        rows.append(
+            f"{one['what']:<20} broker away 20 s, killed, down {one['down_s']} s: longest hole in source times "
+            f"{one['longest_hole_ms']} ms, doubled {one['doubled']} of {one['followed']}, rows lost {one['lost_rows']}"
+        )
+    return rows
 
 
 def _show(result: dict[str, Any], as_json: bool, lines: Callable[[dict[str, Any]], list[str]]) -> None:
