@@ -51,11 +51,11 @@ def _cnc_lines(result: dict[str, Any]) -> list[str]:
             f"{one['what']:<20} {one['tags']} x {one['hz']:g} Hz  {one['values_per_s']:>6}/s  "
             f"p50 {latency['p50_ms']} p99 {latency['p99_ms']} ms  cpu {one['cpu']}  {one['rss_mb']} MB"
         )
-    for one in result["outage"]:
-        rows.append(
-            f"{one['what']:<20} broker away 20 s, killed, down {one['down_s']} s: longest hole in source times "
-            f"{one['longest_hole_ms']} ms, doubled {one['doubled']} of {one['followed']}, rows lost {one['lost_rows']}"
-        )
+    rows.extend(
+        f"{one['what']:<20} broker away 20 s, killed, down {one['down_s']} s: longest hole in source times "
+        f"{one['longest_hole_ms']} ms, doubled {one['doubled']} of {one['followed']}, rows lost {one['lost_rows']}"
+        for one in result["outage"]
+    )
     return rows
 
 
