@@ -1,139 +1,262 @@
-"""The OPC UA client: subscribes to the mapped nodes, and checks beside the subscription that it still tells the truth.
+"""The OPC UA client: subscribes to the machine's nodes, and checks beside the subscription that it tells the truth.
 
 Each connection is a fresh client: a session is never repaired, it is made again. Every `check_s` the server's state is
-read (a hanging server is noticed by the request's time-out); every `resync_s` all nodes are read and compared with what
-the subscription last said, which finds a silently dead subscription and nodes that came or went.
+read (a hanging server is noticed by the request's time-out); every `resync_s` nodes are read and compared with what the
+subscription last said, which finds a subscription that publishes but is dead, and nodes that came or went.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+import math
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from asyncua import ua
 from asyncua.client.client import Client
-from asyncua.common.node import Node
-from asyncua.common.subscription import DataChangeEvent, OverflowPolicy, StatusChangeEvent, Subscription
-from asyncua.crypto import security_policies, uacrypto
-from asyncua.ua.attribute_ids import AttributeIds
-from asyncua.ua.status_codes import StatusCodes
-from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.uaerrors import UaError
 
+from cnc_bridge.drivers.opcua.alarms import Alarms
+from cnc_bridge.drivers.opcua.browsing import Limits, operation_limits, read_values
 from cnc_bridge.drivers.opcua.faults import explain
-from cnc_bridge.drivers.opcua.settings import Settings
+from cnc_bridge.drivers.opcua.machines import Machine, Mapped, chosen, find_machines, map_machine
+from cnc_bridge.drivers.opcua.orders import Hold, prepare_hold, refused
+from cnc_bridge.drivers.opcua.programmes import Programmes, checked
+from cnc_bridge.drivers.opcua.security import connected, endpoints_of, security_name
+from cnc_bridge.drivers.opcua.settings import NodeSource, Settings
+from cnc_bridge.drivers.opcua.subscription import Subscription, SubscriptionLostError, is_shutdown
+from cnc_bridge.drivers.opcua.values import node_number, raw_value, unknown, utc
 from cnc_bridge.model import signal_named
-from cnc_bridge.port import Clock, Driver, DriverFaultError, Finding
+from cnc_bridge.port import Clock, Driver, DriverFaultError, Finding, ProgrammeFile, Reading
 
 _log = logging.getLogger(__name__)
-_QUEUE = 50_000
-_POLICIES: Mapping[str, type[security_policies.SecurityPolicy]] = {
-    "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
-    "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
-    "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
-}
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_T = TypeVar("_T")
+_EVENTS_HANDLE = 0
+_RESYNC_MOST = 500
+"""Nodes read at once beside the subscription; of more, each round reads the next ones."""
+
+
+class _Slot:
+    """A monitored signal. `last`: its newest raw value; `at_resync`: what that was at the resync before.
+
+    `plain`: a number as it is; `clean`: the value before was one, so that no complaint about it is open.
+    """
+
+    __slots__ = (
+        "at_resync",
+        "clean",
+        "handle",
+        "is_sample",
+        "last",
+        "missing",
+        "name",
+        "node",
+        "plain",
+        "scale",
+        "source",
+    )
+
+    def __init__(self, handle: int, name: str, source: NodeSource) -> None:
+        self.handle = handle
+        self.name = name
+        self.source = source
+        self.node = ua.NodeId.from_string(source.node)
+        self.is_sample = signal_named(name).kind == "sample"
+        self.plain = self.is_sample and not source.words
+        self.scale = source.scale
+        self.missing = self.clean = False
+        self.last: object = _NEVER
+        self.at_resync: object = _NEVER
+
+
+class _Never:
+    """No value came yet."""
+
+
+_NEVER = _Never()
 
 
 class ControllerDriver(Driver):
-    """An OPC UA server; reads, never writes and never calls."""
+    """An OPC UA server. It holds the feed and moves programmes only where the machine's settings allow it."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         super().__init__(settings, clock)
         self.config = settings
         _hush()
-        self._last: dict[str, object] = {}
-        """The newest raw value of each signal, to compare a resync with."""
-        self._missing: set[str] = set()
+        self._slots: list[_Slot] = []
+        self._turn = 0
+        self._client: Client | None = None
+        self._limits = Limits()
+        self._prepared: Hold | None = None
+        self._folder: ua.NodeId | None = None
+
+    # --- one connection ---------------------------------------------------------------------------------------------
 
     async def _session(self) -> None:
         try:
-            async with self._client() as client:
+            async with connected(self.config, self._tell) as client:
                 await self._follow(client)
         except* DriverFaultError as group:
             raise _first(group) from None
+        except* SubscriptionLostError as group:
+            lost = _first(group)
+            raise self._ended(lost.status if isinstance(lost, SubscriptionLostError) else None) from None
         except* (UaError, OSError, TimeoutError) as group:
             raise explain(_first(group), self.config) from group
+        finally:
+            self._client = self._prepared = None
 
     async def _follow(self, client: Client) -> None:
-        nodes = {name: client.get_node(source.node) for name, source in self.config.signals.items()}
-        self._last.clear()
-        self._missing.clear()
-        present = await self._present(client, nodes)
-        subscription = await self._subscription(client)  # goes with its session
-        handles = await self._subscribe(subscription, present)
-        self._link_up(f"OPC UA {self.config.security}, {len(handles)} of {len(nodes)} nodes")
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(subscription, {node.nodeid: name for name, node in nodes.items()}))
-            tasks.create_task(self._watch(client, subscription, nodes))
+        config = self.config
+        self._limits = await operation_limits(client)
+        namespaces = await client.get_namespace_array()
+        mapped = await self._mapped(client)
+        sources = dict(mapped.signals) | dict(config.signals)
+        self._slots = [_Slot(handle, name, source) for handle, (name, source) in enumerate(sources.items(), 1)]
+        self._folder = ua.NodeId.from_string(config.programmes) if config.programmes else mapped.programmes
+        alarms = Alarms(self.clock, self._stream.put)
+        subscription = Subscription(client, self._limits, self._changed, alarms.events)
+        try:
+            await subscription.create(config.publishing_ms)
+            await self._subscribe(subscription, await self._present(client))
+            with_alarms = mapped.messages is not None and await self._follow_alarms(
+                client, subscription, alarms, namespaces, mapped.messages
+            )
+            if config.hold is not None and "hold" in config.allow:
+                self._prepared = await self._prepare_hold(client)
+            self._client = client
+            there = sum(not slot.missing for slot in self._slots)
+            said = f"OPC UA {config.security}, {there} of {len(self._slots)} nodes"
+            self._link_up(f"{said}, alarms" if with_alarms else said)
+            self._check_execution(sources)
+            subscription.begin()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(subscription.wait_for_end())
+                tasks.create_task(self._watch(client, subscription))
+        finally:
+            await subscription.close()
 
-    async def _subscription(self, client: Client) -> Subscription:
-        params = ua.CreateSubscriptionParameters()
-        params.RequestedPublishingInterval = self.config.publishing_ms
-        params.RequestedMaxKeepAliveCount = max(1, round(2000 / self.config.publishing_ms))
-        params.RequestedLifetimeCount = max(
-            3 * params.RequestedMaxKeepAliveCount, round(30_000 / self.config.publishing_ms)
-        )
-        params.MaxNotificationsPerPublish = 10_000
-        params.PublishingEnabled = True
-        return await client.create_subscription(params, queue_maxsize=_QUEUE, overflow=OverflowPolicy.DISCONNECT)
+    async def _mapped(self, client: Client) -> Mapped:
+        """What the standards say of the machine behind this server; nothing where it has no machine of such a type."""
+        config = self.config
+        if not config.discover:
+            return Mapped()
+        machines = chosen(await find_machines(client, self._limits), config.machine)
+        if len(machines) == 1:
+            mapped = await map_machine(client, machines[0], self._limits)
+            _log.info("%s: %s %s", config.endpoint, machines[0].companion.name, machines[0].name)
+            return mapped
+        if "execution" in config.signals and config.machine is None:
+            return Mapped()
+        raise self._not_one(machines)
 
-    async def _present(self, client: Client, nodes: Mapping[str, Node]) -> dict[str, Node]:
-        """The nodes that the server has; the others are reported."""
-        answers = await client.read_attributes(nodes.values(), AttributeIds.Value)
-        present = {}
-        for (name, node), answer in zip(nodes.items(), answers, strict=True):
-            if _unknown(answer.StatusCode):
-                self._node_missing(name, str(answer.StatusCode.name if answer.StatusCode else ""))
-            else:
-                present[name] = node
-        return present
-
-    async def _subscribe(self, subscription: Subscription, nodes: Mapping[str, Node]) -> dict[str, int]:
-        """Monitor `nodes`; a node that the server refuses is reported and left out."""
-        handles: dict[str, int] = {}
-        for name, node in nodes.items():
-            source = self.config.signals[name]
-            is_sample = signal_named(name).kind == "sample"
-            sampling = source.sampling_ms if source.sampling_ms is not None else self.config.publishing_ms / 2
-            try:
-                handles[name] = await subscription.subscribe_data_change(
-                    node, queuesize=100 if is_sample else 20, sampling_interval=ua.Double(sampling)
-                )
-            except UaStatusCodeError as error:
-                self._node_missing(name, type(error).__name__)
-            else:
-                self._node_found(name)
-        return handles
-
-    async def _listen(self, subscription: Subscription, names: Mapping[ua.NodeId, str]) -> None:
-        async for event in subscription:
-            if isinstance(event, DataChangeEvent):
-                answer = event.data.monitored_item.Value
-                if answer is not None:
-                    self._take(names[event.node.nodeid], answer)
-            elif isinstance(event, StatusChangeEvent):
-                raise self._ended(event.notification.Status)
-        raise self._ended(None)
-
-    def _ended(self, status: ua.StatusCode | None) -> DriverFaultError:
-        # BadShutdown is what the library itself says when it finds the connection dead
-        if status is None or status.value == StatusCodes.BadShutdown:
+    def _not_one(self, machines: Sequence[Machine]) -> DriverFaultError:
+        endpoint, names = self.config.endpoint, ", ".join(machine.name for machine in machines)
+        if machines:
             return DriverFaultError(
-                "closed",
-                f"{self.config.endpoint}: the server has gone or does not answer any more",
-                "Liaison OPC UA perdue : la machine s'est arrêtée, redémarre, ou le réseau est coupé. "
-                "Nouvelle tentative automatique.",
+                "several_machines",
+                f"{endpoint}: several machines ({names}): say which one by `machine`",
+                f"Ce serveur a plusieurs machines ({names}) : indiquer laquelle par `machine`.",
+                retry_after_s=30,
+            )
+        if self.config.machine is not None:
+            return DriverFaultError(
+                "no_such_machine",
+                f"{endpoint}: there is no machine {self.config.machine!r}",
+                f"La machine « {self.config.machine} » n'est pas sur ce serveur : corriger `machine` "
+                "(voir `copeau cnc probe`).",
+                retry_after_s=30,
             )
         return DriverFaultError(
-            "subscription_lost",
-            f"{self.config.endpoint}: the server ended the subscription ({status.name})",
-            "La machine a mis fin à l'abonnement ; il est recréé automatiquement.",
+            "no_machine",
+            f"{endpoint}: no machine of a standard type there; map its nodes by `signals`",
+            "Ce serveur ne décrit pas sa machine selon OPC 40501-1 : indiquer ses nœuds dans `signals` "
+            "(au moins `execution`).",
+            retry_after_s=30,
         )
 
-    async def _watch(self, client: Client, subscription: Subscription, nodes: Mapping[str, Node]) -> None:
+    def _check_execution(self, sources: dict[str, NodeSource]) -> None:
+        if "execution" in sources:
+            self._solved("no_execution", "execution")
+            return
+        self._problem(
+            "no_execution",
+            "execution",
+            f"{self.config.endpoint}: no node says whether the machine runs",
+            "Aucun nœud ne dit si la machine travaille : indiquer `signals.execution` ; d'ici là son état est inconnu.",
+        )
+
+    # --- subscribing ------------------------------------------------------------------------------------------------
+
+    async def _present(self, client: Client) -> list[_Slot]:
+        """The slots whose nodes the server has; the others are reported."""
+        answers = await read_values(client, [slot.node for slot in self._slots], self._limits)
+        present = []
+        for slot, answer in zip(self._slots, answers, strict=True):
+            if unknown(answer.StatusCode):
+                self._node_missing(slot, answer.StatusCode)
+            else:
+                present.append(slot)
+        return present
+
+    async def _subscribe(self, subscription: Subscription, slots: Sequence[_Slot]) -> None:
+        """Monitor their nodes, many a request; a node that the server refuses is reported and left out."""
+        half = self.config.publishing_ms / 2
+        refused_ones = await subscription.monitor(
+            (
+                slot.handle,
+                slot.node,
+                half if slot.source.sampling_ms is None else slot.source.sampling_ms,
+                100 if slot.is_sample else 20,
+            )
+            for slot in slots
+        )
+        for slot in slots:
+            if slot.handle in refused_ones:
+                self._node_missing(slot, refused_ones[slot.handle])
+            else:
+                slot.missing = False
+                self._solved("missing_node", slot.name)
+
+    async def _follow_alarms(
+        self,
+        client: Client,
+        subscription: Subscription,
+        alarms: Alarms,
+        namespaces: Sequence[str],
+        messages: ua.NodeId,
+    ) -> bool:
+        wanted = Alarms.wanted(namespaces)
+        for node in (messages, node_number(ObjectIds.Server)):
+            if await subscription.monitor_events(_EVENTS_HANDLE, node, wanted) is None:
+                await alarms.refresh(client, subscription.id)
+                return True
+        _log.info("%s: the server sends no events, its alarms are not read", self.config.endpoint)
+        return False
+
+    # --- what comes ---------------------------------------------------------------------------------------------------
+
+    def _changed(self, items: Sequence[ua.MonitoredItemNotification]) -> None:
+        """The hot path: plain numbers go straight into the stream, all else through the port's cleaning."""
+        slots, put, received = self._slots, self._stream.put, self.clock.now()
+        for item in items:
+            slot, answer = slots[item.ClientHandle - 1], item.Value
+            raw = raw_value(answer)
+            slot.last = raw
+            number = slot.plain and type(raw) is float and math.isfinite(raw)
+            if number and slot.clean:
+                put(Reading(slot.name, raw * slot.scale, utc(answer.SourceTimestamp), received), is_sample=True)
+            elif not slot.missing or raw is not None:
+                self._value(slot.name, slot.source, raw, utc(answer.SourceTimestamp), received)
+                slot.clean = number
+
+    def _take(self, slot: _Slot, answer: ua.DataValue) -> None:
+        slot.last = raw_value(answer)
+        self._value(slot.name, slot.source, slot.last, utc(answer.SourceTimestamp), self.clock.now())
+
+    async def _watch(self, client: Client, subscription: Subscription) -> None:
         loop = asyncio.get_running_loop()
         last_resync = loop.time()
         while True:
@@ -141,10 +264,11 @@ class ControllerDriver(Driver):
             async with asyncio.timeout(self.config.timeout_s):
                 state = await client.nodes.server_state.read_value()
             self._server_state(state)
+            subscription.check()
             if loop.time() - last_resync >= self.config.resync_s:
                 last_resync = loop.time()
                 async with asyncio.timeout(self.config.timeout_s):
-                    await self._resync(client, subscription, nodes)
+                    await self._resync(client, subscription)
 
     def _server_state(self, state: object) -> None:
         if state == ua.ServerState.Running:
@@ -159,145 +283,170 @@ class ControllerDriver(Driver):
             f"Le serveur OPC UA de la machine n'est pas en service (état {name}) : vérifier la commande numérique.",
         )
 
-    async def _resync(self, client: Client, subscription: Subscription, nodes: Mapping[str, Node]) -> None:
-        """Read everything beside the subscription: take what differs, subscribe what appeared, say what went."""
-        before = dict(self._last)
-        answers = await client.read_attributes(nodes.values(), AttributeIds.Value)
-        appeared: dict[str, Node] = {}
-        for (name, node), answer in zip(nodes.items(), answers, strict=True):
-            if _unknown(answer.StatusCode):
-                if name not in self._missing:
-                    self._take(name, ua.DataValue(StatusCode=answer.StatusCode))
-                self._node_missing(name, str(answer.StatusCode.name if answer.StatusCode else ""))
-            elif name in self._missing:
-                appeared[name] = node
-            elif self._last.get(name) is before.get(name) and _raw(answer) != self._last.get(name):
-                self._take(name, answer)
+    async def _resync(self, client: Client, subscription: Subscription) -> None:
+        """Read beside the subscription: take what differs, subscribe what appeared, say what went."""
+        slots = self._next_turn()
+        before = [slot.last for slot in slots]
+        answers = await read_values(client, [slot.node for slot in slots], self._limits)
+        appeared: list[_Slot] = []
+        stuck: list[str] = []
+        for slot, was, answer in zip(slots, before, answers, strict=True):
+            if unknown(answer.StatusCode):
+                if not slot.missing:
+                    self._take(slot, ua.DataValue(StatusCode=answer.StatusCode))
+                self._node_missing(slot, answer.StatusCode)
+            elif slot.missing:
+                appeared.append(slot)
+            elif slot.last is was and raw_value(answer) != was:
+                if slot.at_resync is was:
+                    stuck.append(slot.name)
+                self._take(slot, answer)
+            slot.at_resync = slot.last
         if appeared:
             await self._subscribe(subscription, appeared)
+        if stuck:
+            raise DriverFaultError(
+                "subscription_dead",
+                f"{self.config.endpoint}: the server does not send changes of {', '.join(stuck[:5])} any more",
+                "La machine n'envoie plus les changements de valeurs ; la liaison est refaite automatiquement.",
+            )
 
-    def _take(self, name: str, answer: ua.DataValue) -> None:
-        raw = _raw(answer)
-        self._last[name] = raw
-        self._value(name, self.config.signals[name], raw, _utc(answer.SourceTimestamp), self.clock.now())
+    def _next_turn(self) -> list[_Slot]:
+        """The slots to compare now: all of them, or of thousands the next few hundred."""
+        if len(self._slots) <= _RESYNC_MOST:
+            return self._slots
+        start = self._turn % len(self._slots)
+        self._turn = start + _RESYNC_MOST
+        return self._slots[start : start + _RESYNC_MOST]
 
-    def _node_missing(self, name: str, said: str) -> None:
-        self._missing.add(name)
-        node = self.config.signals[name].node
+    def _node_missing(self, slot: _Slot, status: ua.StatusCode | None) -> None:
+        slot.missing = True
+        said = status.name if status is not None else ""
         self._problem(
             "missing_node",
-            name,
-            f"{self.config.endpoint}: node {node!r} of {name} is not there ({said}); the other nodes go on",
-            f"Le nœud « {node} » ({name}) n'existe pas sur la machine : corriger `signals.{name}` "
-            "(voir `copeau cnc probe`). Les autres signaux continuent.",
+            slot.name,
+            f"{self.config.endpoint}: node {slot.source.node!r} of {slot.name} is not there ({said}); "
+            "the other nodes go on",
+            f"Le nœud « {slot.source.node} » ({slot.name}) n'existe pas sur la machine : corriger "
+            f"`signals.{slot.name}` (voir `copeau cnc probe`). Les autres signaux continuent.",
         )
 
-    def _node_found(self, name: str) -> None:
-        self._missing.discard(name)
-        self._solved("missing_node", name)
+    def _tell(self, code: str, message: str, message_fr: str) -> None:
+        self._problem(code, "certificate", message, message_fr)
 
-    @contextlib.asynccontextmanager
-    async def _client(self) -> AsyncIterator[Client]:
-        config = self.config
-        client = Client(config.endpoint, timeout=config.timeout_s, watchdog_intervall=max(config.check_s, 1.0))
-        client.application_uri = config.application_uri
-        client.name = client.description = "Copeau"
-        client.session_timeout = 60_000  # ms: a session that we lost is soon free again
-        try:
-            async with asyncio.timeout(2 * config.timeout_s):
-                await self._identify(client)
-                await client.connect()
-            yield client
-        finally:
-            # a hanging server answers no goodbye: do not wait for it
-            with contextlib.suppress(UaError, OSError, TimeoutError):
-                async with asyncio.timeout(1.5):
-                    await client.disconnect()
-            client.disconnect_socket()
-
-    async def _identify(self, client: Client) -> None:
-        config = self.config
-        if config.security != "None":
-            await self._own_certificate(client)
-            await client.set_security(
-                _POLICIES[config.security],
-                config.certificate,
-                config.private_key,
-                server_certificate=str(config.server_certificate) if config.server_certificate else None,
-                mode=ua.MessageSecurityMode[config.mode],
+    def _ended(self, status: ua.StatusCode | None) -> DriverFaultError:
+        if is_shutdown(status):
+            return DriverFaultError(
+                "closed",
+                f"{self.config.endpoint}: the server has gone or does not answer any more",
+                "Liaison OPC UA perdue : la machine s'est arrêtée, redémarre, ou le réseau est coupé. "
+                "Nouvelle tentative automatique.",
             )
-        if config.user:
-            client.set_user(config.user)
-            client.set_password(self._password())
-            if config.security == "None":
-                _log.warning("%s: the password travels without encryption, set `security`", config.endpoint)
-        if config.user_certificate and config.user_private_key:
-            await client.load_client_certificate(str(config.user_certificate))
-            await client.load_private_key(config.user_private_key)
+        said = "nothing is published any more" if status is None else status.name
+        return DriverFaultError(
+            "subscription_lost",
+            f"{self.config.endpoint}: the server ended the subscription ({said})",
+            "La machine a mis fin à l'abonnement ; il est recréé automatiquement.",
+        )
 
-    async def _own_certificate(self, client: Client) -> None:
-        config = self.config
-        try:
-            new = not config.private_key.exists()
-            await client.setup_self_signed_certificate(config.private_key, config.certificate)
-            if new:
-                config.private_key.chmod(0o600)
-                _log.info("%s: made our certificate %s", config.endpoint, config.certificate)
-            await uacrypto.load_certificate(config.certificate)
-        except (OSError, ValueError) as error:
-            raise DriverFaultError(
-                "own_certificate",
-                f"{config.endpoint}: our certificate {config.certificate} cannot be read or made: {error}",
-                f"Notre certificat « {config.certificate.name} » est illisible ou ne peut être créé : "
-                "vérifier `certificate`, `private_key` et les droits du dossier.",
-                retry_after_s=30,
-            ) from error
+    # --- what a machine that opted in is told -------------------------------------------------------------------------
 
-    def _password(self) -> str:
-        config = self.config
-        if config.password is not None:
-            return config.password.get_secret_value()
-        assert config.password_file is not None
+    async def _prepare_hold(self, client: Client) -> Hold | None:
+        assert self.config.hold is not None
         try:
-            return config.password_file.read_text(encoding="utf-8").splitlines()[0]
-        except (OSError, IndexError, UnicodeDecodeError) as error:
+            prepared = await prepare_hold(client, self.config.hold, self._limits)
+        except (UaError, ValueError) as error:
+            fault = refused(error, self.config.endpoint, "prepare the hold", "préparer l'arrêt d'avance")
+            self._problem("hold_not_ready", "hold", fault.message, fault.message_fr)
+            return None
+        self._solved("hold_not_ready", "hold")
+        return prepared
+
+    async def _hold(self) -> None:
+        if self._client is None or self._prepared is None:
+            raise self._not_connected()
+        await self._order(self._prepared.send(self._client), "hold the feed", "arrêter les avances")
+
+    async def _list_programmes(self) -> list[ProgrammeFile]:
+        return await self._order(self._programmes().listing(), "list its programmes", "lister ses programmes")
+
+    async def _read_programme(self, name: str) -> bytes:
+        checked(name)
+        return await self._order(self._programmes().read(name), f"give {name}", f"donner « {name} »")
+
+    async def _write_programme(self, name: str, content: bytes) -> None:
+        checked(name)
+        await self._order(self._programmes().write(name, content), f"take {name}", f"recevoir « {name} »")
+
+    def _programmes(self) -> Programmes:
+        if self._client is None:
+            raise self._not_connected()
+        if self._folder is None:
             raise DriverFaultError(
-                "no_password",
-                f"{config.endpoint}: password file {config.password_file} cannot be read: {error}",
-                f"Mot de passe « {config.password_file.name} » illisible ou vide : vérifier `password_file`.",
-                retry_after_s=30,
-            ) from error
+                "no_programmes",
+                f"{self.config.endpoint}: no folder of programmes there",
+                "La machine n'offre pas de dossier de programmes par OPC UA : indiquer son nœud dans `programmes`.",
+            )
+        return Programmes(self._client, self._folder, self._limits)
+
+    async def _order(self, order: Awaitable[_T], what: str, what_fr: str) -> _T:
+        try:
+            return await order
+        except UaError as error:
+            raise refused(error, self.config.endpoint, what, what_fr) from error
+        except (OSError, TimeoutError) as error:
+            raise explain(error, self.config) from error
+
+    def _not_connected(self) -> DriverFaultError:
+        return DriverFaultError(
+            "not_connected",
+            f"{self.config.endpoint}: not connected",
+            "Pas de liaison avec la machine en ce moment : attendre qu'elle soit rétablie.",
+        )
+
+    # --- probing ------------------------------------------------------------------------------------------------------
 
     async def probe(self) -> list[Finding]:
-        """The server's name, the security it offers, and each mapped node with its value."""
+        """The server's name, the security it offers, its machines, and each mapped node with its value."""
         config = self.config
         try:
-            plain = Client(config.endpoint, timeout=config.timeout_s)
-            async with asyncio.timeout(2 * config.timeout_s):
-                endpoints = await plain.connect_and_get_server_endpoints()
-            found = [
-                Finding(
-                    "security",
-                    f"{endpoint.SecurityPolicyUri.rpartition('#')[2]} {endpoint.SecurityMode.name.strip('_')}",
-                    ", ".join(sorted({token.TokenType.name for token in endpoint.UserIdentityTokens or []})),
-                )
-                for endpoint in endpoints
-            ]
-            name = endpoints[0].Server.ApplicationName.Text if endpoints else ""
-            found.insert(0, Finding("server", config.endpoint, name or "OPC UA server"))
-            async with self._client() as client:
+            endpoints = await endpoints_of(config.endpoint, config.timeout_s)
+            found = server_findings(config.endpoint, endpoints)
+            async with connected(config, self._tell) as client:
                 return found + await self._probe_nodes(client)
         except (UaError, OSError, TimeoutError) as error:
             raise explain(error, config) from error
 
     async def _probe_nodes(self, client: Client) -> list[Finding]:
-        nodes = {name: client.get_node(source.node) for name, source in self.config.signals.items()}
-        found = []
-        for name, answer in zip(nodes, await client.read_attributes(nodes.values(), AttributeIds.Value), strict=True):
+        limits = await operation_limits(client)
+        machines = await find_machines(client, limits) if self.config.discover else []
+        found = [
+            Finding("machine", each.name, f"{each.companion.name}, {each.node_id.to_string()}") for each in machines
+        ]
+        mine = chosen(machines, self.config.machine)
+        mapped = await map_machine(client, mine[0], limits) if len(mine) == 1 else Mapped()
+        sources = dict(mapped.signals) | dict(self.config.signals)
+        nodes = [ua.NodeId.from_string(source.node) for source in sources.values()]
+        for (name, source), answer in zip(sources.items(), await read_values(client, nodes, limits), strict=True):
             good = answer.StatusCode is None or answer.StatusCode.is_good()
-            said = f"{_raw(answer)!r:.80}" if good else str(answer.StatusCode.name if answer.StatusCode else "")
-            found.append(Finding("signal", name, f"{self.config.signals[name].node} = {said}", good))
+            said = f"{raw_value(answer)!r:.80}" if good else str(answer.StatusCode.name if answer.StatusCode else "")
+            found.append(Finding("signal", name, f"{source.node} = {said}", good))
+        if mapped.programmes is not None:
+            found.append(Finding("node", "programmes", mapped.programmes.to_string()))
         return found
+
+
+def server_findings(url: str, endpoints: Sequence[ua.EndpointDescription]) -> list[Finding]:
+    """The server and the security that it offers, with the identities that it takes."""
+    name = endpoints[0].Server.ApplicationName.Text if endpoints else ""
+    return [Finding("server", url, name or "OPC UA server")] + [
+        Finding(
+            "security",
+            security_name(endpoint),
+            ", ".join(sorted({token.TokenType.name for token in endpoint.UserIdentityTokens or []})),
+        )
+        for endpoint in endpoints
+    ]
 
 
 def _hush() -> None:
@@ -305,30 +454,6 @@ def _hush() -> None:
     logger = logging.getLogger("asyncua.client")
     if logger.level == logging.NOTSET and not _log.isEnabledFor(logging.DEBUG):
         logger.setLevel(logging.CRITICAL)
-
-
-def _raw(answer: ua.DataValue) -> object:
-    """The value as the configuration's `words` and the model know it; None where the quality is bad."""
-    if answer.Value is None or (answer.StatusCode is not None and answer.StatusCode.is_bad()):
-        return None
-    value: object = answer.Value.Value
-    if isinstance(value, ua.LocalizedText):
-        return value.Text
-    if isinstance(value, ua.QualifiedName):
-        return value.Name
-    return value
-
-
-def _unknown(status: ua.StatusCode | None) -> bool:
-    return status is not None and status.value in (StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    """Aware UTC; the years before 2000 are a controller that does not know."""
-    if time is None:
-        return None
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    return time if time > _EARLIEST else None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

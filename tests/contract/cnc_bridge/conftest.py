@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.cnc_bridge.far_sides import FarSide, far_type, kinds
+from tests.contract.cnc_bridge.far_sides import FarSide, far_type, names
 
 
-@pytest.fixture(params=kinds())
-def kind(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=names())
+def far_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-async def far_side(kind: str, tmp_path: Path) -> AsyncIterator[FarSide]:
-    far = far_type(kind)
+async def far_side(far_name: str, tmp_path: Path) -> AsyncIterator[FarSide]:
+    far = far_type(far_name)
     if far.missing:
         pytest.skip(far.missing)
     side = far(tmp_path)

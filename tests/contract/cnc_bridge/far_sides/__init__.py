@@ -1,4 +1,4 @@
-"""A file per driver: the far side it is proven against. Each has a class `Far`, a `FarSide` of its kind."""
+"""A file per far side that a driver is proven against. Each has a class `Far`, a `FarSide` of its driver's kind."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ CNC = [sys.executable, "-c", "from copeau.commands.cnc import command; command()
 FILES = Path(__file__).parent
 
 
-def kinds() -> list[str]:
-    """The drivers that have a far side here."""
+def names() -> list[str]:
+    """The far sides, by the name of their file; a driver may have several."""
     return sorted(path.stem for path in FILES.glob("*.py") if path.stem != "__init__")
 
 
-def far_type(kind: str) -> type[FarSide]:
-    found: type[FarSide] = importlib.import_module(f"tests.contract.cnc_bridge.far_sides.{kind}").Far
+def far_type(name: str) -> type[FarSide]:
+    found: type[FarSide] = importlib.import_module(f"tests.contract.cnc_bridge.far_sides.{name}").Far
     return found
+
+
+def kinds() -> list[str]:
+    """The drivers that have a far side here."""
+    return sorted({far_type(name).kind for name in names()})
 
 
 def free_port() -> int:
