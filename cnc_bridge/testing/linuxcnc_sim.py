@@ -86,9 +86,10 @@ def _unprivileged() -> list[str]:
     return [*change, "env", "-i", f"HOME={_HOME}", f"PATH={path}", "LANG=C.UTF-8"]
 
 
-def entrance(state_file: Path) -> list[str]:
+def entrance(state_file: Path, *, as_root: bool = False) -> list[str]:
     """The command prefix that runs something where the LinuxCNC of this state file lives, as its user."""
-    return [sys.executable, "-m", "cnc_bridge.testing.linuxcnc_sim", "enter", str(state_file)]
+    how = ["enter", *(["--as-root"] if as_root else []), str(state_file)]
+    return [sys.executable, "-m", "cnc_bridge.testing.linuxcnc_sim", *how]
 
 
 class SimulatedController:
@@ -139,12 +140,14 @@ class SimulatedController:
             self.state_file.unlink()
 
     async def _send(self, words: dict[str, Any]) -> None:
-        assert self._process is not None and self._process.stdin is not None, "not started"
+        assert self._process is not None, "not started"
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(words).encode() + b"\n")
         await self._process.stdin.drain()
 
     async def _answer(self) -> dict[str, Any]:
-        assert self._process is not None and self._process.stdout is not None, "not started"
+        assert self._process is not None, "not started"
+        assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line:
             raise SimulationError(f"LinuxCNC ended with exit code {await self._process.wait()}")
@@ -180,18 +183,18 @@ def inhabitants(state_file: Path) -> dict[int, str]:
     """The processes inside that LinuxCNC's PID namespace: pid out here → name. Empty when it does not run."""
     try:
         pid = json.loads(state_file.read_text(encoding="utf-8"))["pid"]
-        space = os.stat(f"/proc/{pid}/ns/pid_for_children").st_ino
+        space = Path(f"/proc/{pid}/ns/pid_for_children").stat().st_ino
     except (OSError, ValueError):
         return {}
     found = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and os.stat(entry / "ns" / "pid").st_ino == space:
+            if entry.name.isdigit() and (entry / "ns" / "pid").stat().st_ino == space:
                 found[int(entry.name)] = (entry / "comm").read_text(encoding="utf-8").strip()
     return found
 
 
-def enter(state_file: Path, command: Sequence[str]) -> None:
+def enter(state_file: Path, command: Sequence[str], *, as_root: bool = False) -> None:
     """Become `command` inside; what it reads and writes is ours. Never returns."""
     try:
         pid = json.loads(state_file.read_text(encoding="utf-8"))["pid"]
@@ -202,7 +205,7 @@ def enter(state_file: Path, command: Sequence[str]) -> None:
         raise SystemExit(f"the simulated LinuxCNC does not run: process {pid} is gone")
     words = ["nsenter", *([] if _is_root() else ["--user=" + str(spaces / "user"), "--preserve-credentials"])]
     words += [f"--{name}={spaces / name}" for name in ("net", "ipc")] + [f"--mount={spaces / 'mnt'}"]
-    words += [f"--pid={spaces / 'pid_for_children'}", "--wdns=/", *_unprivileged(), *command]
+    words += [f"--pid={spaces / 'pid_for_children'}", "--wdns=/", *([] if as_root else _unprivileged()), *command]
     os.execvp(words[0], words)  # noqa: S606 - no shell is wanted
 
 
@@ -222,11 +225,12 @@ def main() -> None:
     run.add_argument("--loop", action="store_true", help="run a programme with two tools again and again")
     run.add_argument("--between", type=float, default=1.0, help="seconds between two programmes")
     inside = does.add_parser("enter", help="run a command where it lives")
+    inside.add_argument("--as-root", action="store_true", help="not as the user of LinuxCNC")
     inside.add_argument("state_file", type=Path)
     inside.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     if given.does == "enter":
-        enter(given.state_file, given.command)
+        enter(given.state_file, given.command, as_root=given.as_root)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(given.state_file, loop=given.loop, between_s=given.between))

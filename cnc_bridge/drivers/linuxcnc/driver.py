@@ -18,7 +18,7 @@ from typing import Any
 
 from cnc_bridge.drivers.linuxcnc.faults import fault
 from cnc_bridge.drivers.linuxcnc.settings import KEYS, Settings
-from cnc_bridge.port import Clock, Condition, Driver, DriverFaultError, Finding, Moment, NotAllowedError, ProgrammeFile
+from cnc_bridge.port import Clock, Condition, Driver, DriverFaultError, Finding, Moment, ProgrammeFile
 
 _log = logging.getLogger(__name__)
 _SOURCE = Path(__file__).with_name("gateway.py").read_bytes()
@@ -41,6 +41,8 @@ class ControllerDriver(Driver):
         self._by_key: dict[str, list[str]] = {}
         for name, source in settings.signals.items():
             self._by_key.setdefault(source.key, []).append(name)
+        self.hold_sent: datetime | None = None
+        """When the gateway handed the last hold to LinuxCNC, by the clock of that computer."""
         self._completed = 0
         self._process: asyncio.subprocess.Process | None = None
         self._requests = itertools.count(1)
@@ -135,7 +137,7 @@ class ControllerDriver(Driver):
         return answer.result()
 
     async def _hold(self) -> None:
-        await self._ask("hold")
+        self.hold_sent = _time((await self._ask("hold"))["sent"])
 
     async def _list_programmes(self) -> list[ProgrammeFile]:
         files = await self._ask("list")

@@ -9,8 +9,9 @@ into LinuxCNC never returns, its alarm clock ends it.
     <- {"beat": 1732180000.6}   {"fault": code, "why": text} and the end
 """
 
+from __future__ import annotations
+
 import base64
-import contextlib
 import json
 import os
 import pwd
@@ -19,6 +20,9 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 ALARM_S = 5
 ALIVE_EVERY_S = 0.2
@@ -32,7 +36,7 @@ AXES = "xyzabcuvw"
 class Fault(Exception):
     """LinuxCNC cannot be read: said to the driver, then this process ends."""
 
-    def __init__(self, code, why):
+    def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
         self.code = code
 
@@ -40,7 +44,7 @@ class Fault(Exception):
 class Refused(Exception):
     """One request cannot be done; the rest goes on."""
 
-    def __init__(self, code, why):
+    def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
         self.code = code
 
@@ -50,41 +54,42 @@ class Processes:
     values, and reading it succeeds.
     """
 
-    def __init__(self, task):
+    def __init__(self, task: str) -> None:
         found = {name: pid for pid, name, _ in _processes() if name in (task, "rtapi_app")}
         if task not in found:
-            raise Fault("not_running", "no process named %s: LinuxCNC is not running here" % task)
-        owner = os.stat("/proc/%d" % found[task]).st_uid
+            raise Fault("not_running", f"no process named {task}: LinuxCNC is not running here")
+        owner = Path(f"/proc/{found[task]}").stat().st_uid
         if owner != os.getuid():
-            raise Fault("wrong_user", "LinuxCNC runs as %s, this gateway as %s" % (_user(owner), _user(os.getuid())))
+            raise Fault("wrong_user", f"LinuxCNC runs as {_user(owner)}, this gateway as {_user(os.getuid())}")
         self._found = found
 
-    def check(self):
+    def check(self) -> None:
         for name, pid in self._found.items():
             now = _process(pid)
             if now is None or now[1] != name or now[2] in "ZX":
-                raise Fault("ended", "LinuxCNC has ended (%s is gone)" % name)
+                raise Fault("ended", f"LinuxCNC has ended ({name} is gone)")
             if now[2] in "Tt":
-                raise Fault("stopped", "LinuxCNC is stopped (process %s, state %s)" % (name, now[2]))
+                raise Fault("stopped", f"LinuxCNC is stopped (process {name}, state {now[2]})")
 
 
-def _processes():
-    for entry in os.listdir("/proc"):
-        found = _process(int(entry)) if entry.isdigit() else None
+def _processes() -> Iterator[tuple[int, str, str]]:
+    for entry in Path("/proc").iterdir():
+        found = _process(int(entry.name)) if entry.name.isdigit() else None
         if found and found[2] not in "ZX":
             yield found
 
 
-def _process(pid):
+def _process(pid: int) -> tuple[int, str, str] | None:
+    """(pid, name, state letter) of a process that is there."""
     try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
-            head, tail = file.read().rsplit(") ", 1)
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
+    head, tail = text.rsplit(") ", 1)
     return pid, head.split(" (", 1)[1], tail[0]
 
 
-def _user(uid):
+def _user(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -96,14 +101,14 @@ class Execution:
     empties `command`, an error leaves its mark in `state`, and M2 or M30 stays among the active M codes.
     """
 
-    def __init__(self, completed):
-        self.word = None
+    def __init__(self, completed: int) -> None:
+        self.word: str | None = None
         self.completed = completed
         self._automatic = False
-        self._file = None
+        self._file: str | None = None
         self._looked_again = False
 
-    def see(self, stat, linuxcnc):
+    def see(self, stat: Any, linuxcnc: Any) -> bool:
         """Take one poll into account; returns whether a programme has just begun."""
         before = self.word
         running = stat.interp_state != linuxcnc.INTERP_IDLE
@@ -124,7 +129,7 @@ class Execution:
         self._file = stat.file
         return self.word == "ACTIVE" and before in (None, "READY", "STOPPED", "PROGRAM_COMPLETED")
 
-    def _end(self, stat, linuxcnc):
+    def _end(self, stat: Any, linuxcnc: Any) -> None:
         if not self._automatic:
             self.word = "READY"
             return
@@ -142,7 +147,7 @@ class Execution:
 class Gateway:
     """One LinuxCNC, read at a period; what has changed is sent."""
 
-    def __init__(self, options):
+    def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.linuxcnc = _module()
         if options["nml"]:
@@ -150,37 +155,40 @@ class Gateway:
         self.alive = Processes(options["task"])
         self.stat = self._opened(self.linuxcnc.stat)
         self.poll()
-        self.errors = self._opened(self.linuxcnc.error_channel) if options["errors"] else None
-        self.command = self._opened(self.linuxcnc.command) if "hold" in options["allow"] else None
+        self.errors: Any = self._opened(self.linuxcnc.error_channel) if options["errors"] else None
+        self.command: Any = self._opened(self.linuxcnc.command) if "hold" in options["allow"] else None
         self.execution = Execution(options["completed"])
         self.pins = [key for key in options["keys"] if key.startswith("hal:")]
-        self.hal, self.component = _hal() if self.pins else (None, None)
-        self.last = {}
-        self.missing = None
+        self.hal: Any = None
+        self.component: Any = None
+        if self.pins:
+            self.hal, self.component = _hal()
+        self.last: dict[str, Any] = {}
+        self.missing: list[str] | None = None
 
-    def _opened(self, channel):
+    def _opened(self, channel: Any) -> Any:
         try:
             return channel()
         except self.linuxcnc.error as error:
-            raise Fault("not_running", "LinuxCNC's channels cannot be opened: %s" % error) from error
+            raise Fault("not_running", f"LinuxCNC's channels cannot be opened: {error}") from error
 
-    def poll(self):
+    def poll(self) -> None:
         try:
             self.stat.poll()
         except self.linuxcnc.error as error:
-            raise Fault("ended", "LinuxCNC's status cannot be read: %s" % error) from error
+            raise Fault("ended", f"LinuxCNC's status cannot be read: {error}") from error
         except SystemError as error:  # its way to say: tool mmap not available
-            text = "LinuxCNC's tool table is not in HOME=%s (yet)" % os.environ.get("HOME", "")
+            text = f"LinuxCNC's tool table is not in HOME={os.environ.get('HOME', '')} (yet)"
             raise Fault("wrong_home", text) from error
 
-    def hello(self):
+    def hello(self) -> dict[str, Any]:
         stat = self.stat
         ini = self.linuxcnc.ini(stat.ini_filename) if stat.ini_filename else None
         machine = ini.find("EMC", "MACHINE") if ini else None
         axes = [AXES[index] for index in range(9) if stat.axis_mask & (1 << index)]
         return {"version": self.linuxcnc.version, "machine": machine or "", "axes": axes, "pid": os.getpid()}
 
-    def look(self):
+    def look(self) -> bool:
         """Poll once; send what is new. LinuxCNC's units are turned into mm."""
         self.poll()
         now = time.time()
@@ -199,7 +207,7 @@ class Gateway:
             say({"t": now, "v": wanted})
         return bool(wanted)
 
-    def _values(self, stat):
+    def _values(self, stat: Any) -> dict[str, Any]:
         linuxcnc = self.linuxcnc
         to_mm = 1 / (stat.linear_units or 1)
         estop = stat.task_state == linuxcnc.STATE_ESTOP
@@ -209,7 +217,7 @@ class Gateway:
             "availability": "AVAILABLE" if powered else "UNAVAILABLE",
             "emergency_stop": "TRIGGERED" if estop else "ARMED",
             "mode": MODES.get(stat.task_mode),
-            "programme": os.path.basename(stat.file) or None,
+            "programme": Path(stat.file).name or None,
             "tool": str(stat.tool_in_spindle) if stat.tool_in_spindle > 0 else None,
             "part_count": self.execution.completed,
             "execution": self.execution.word,
@@ -217,6 +225,7 @@ class Gateway:
             "feed": round(stat.current_vel * 60 * to_mm, 3),
             "feed_override": round(stat.feedrate * 100, 2),
             "spindle_speed": round(abs(spindle.get("speed", 0.0)), 2),
+            "rapid_override": round(stat.rapidrate * 100, 2),
             "spindle_override": round(spindle.get("override", 0.0) * 100, 2),
         }
         for index, name in enumerate(AXES):
@@ -237,7 +246,7 @@ class Gateway:
             say({"missing": missing})
         return values
 
-    def _errors(self, now):
+    def _errors(self, now: float) -> None:
         kinds = (self.linuxcnc.NML_ERROR, self.linuxcnc.OPERATOR_ERROR)
         while True:
             message = self.errors.poll()
@@ -246,7 +255,7 @@ class Gateway:
             if message[0] in kinds:
                 say({"t": now, "error": message[1].strip()[:2000]})
 
-    def do(self, request):
+    def do(self, request: dict[str, Any]) -> Any:
         """One request of the driver; only what the machine's settings allow."""
         what = request.get("do")
         if what == "hold":
@@ -259,38 +268,42 @@ class Gateway:
         if what == "read":
             return files.read(request["name"])
         if what == "write":
-            return files.write(request["name"], request["content"])
-        raise Refused("unknown_request", "no request named %s" % what)
+            files.write(request["name"], request["content"])
+            return None
+        raise Refused("unknown_request", f"no request named {what}")
 
-    def _require(self, capability):
+    def _require(self, capability: str) -> None:
         if capability not in self.options["allow"]:
-            raise Refused("not_allowed", "%s is not allowed on this machine" % capability)
+            raise Refused("not_allowed", f"{capability} is not allowed on this machine")
 
-    def hold(self):
-        """Feed hold, where a programme runs in AUTO. Returns as soon as LinuxCNC has the command."""
+    def hold(self) -> dict[str, float]:
+        """Feed hold, where a programme runs in AUTO. Its module looks every 10 ms whether LinuxCNC has taken it."""
         self.poll()
         automatic = self.stat.task_mode == self.linuxcnc.MODE_AUTO
         if not automatic or self.stat.interp_state == self.linuxcnc.INTERP_IDLE:
             raise Refused("nothing_to_hold", "no programme runs in AUTO")
+        sent = time.time()
         self.command.auto(self.linuxcnc.AUTO_PAUSE)
+        return {"sent": sent}
 
 
 class Programmes:
     """The files of [DISPLAY]PROGRAM_PREFIX: no sub-folder, no link, no other extension."""
 
-    def __init__(self, stat, linuxcnc, extensions):
+    def __init__(self, stat: Any, linuxcnc: Any, extensions: list[str]) -> None:
         prefix = linuxcnc.ini(stat.ini_filename).find("DISPLAY", "PROGRAM_PREFIX")
         if not prefix:
-            raise Refused("no_folder", "[DISPLAY]PROGRAM_PREFIX is not set in %s" % stat.ini_filename)
-        self.folder = os.path.join(os.path.dirname(stat.ini_filename), os.path.expanduser(prefix))
+            raise Refused("no_folder", f"[DISPLAY]PROGRAM_PREFIX is not set in {stat.ini_filename}")
+        self.folder = Path(stat.ini_filename).parent / Path(prefix).expanduser()
         self.extensions = extensions
 
-    def _path(self, name):
+    def _path(self, name: str) -> Path:
         if not NAME.fullmatch(name) or ".." in name or not name.lower().endswith(tuple(self.extensions)):
-            raise Refused("bad_name", "%r is no programme name (%s)" % (name[:120], ", ".join(self.extensions)))
-        return os.path.join(self.folder, name)
+            known = ", ".join(self.extensions)
+            raise Refused("bad_name", f"{name[:120]!r} is no programme name (letters, digits, {known})")
+        return self.folder / name
 
-    def list(self):
+    def list(self) -> list[dict[str, Any]]:
         found = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
@@ -300,68 +313,67 @@ class Programmes:
                     found.append({"name": entry.name, "size": status.st_size, "changed": status.st_mtime})
         return sorted(found, key=lambda file: file["name"])
 
-    def read(self, name):
+    def read(self, name: str) -> str:
         try:
             handle = os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW)
         except OSError as error:
-            raise Refused("no_programme", "%s: %s" % (name, error.strerror)) from error
-        with open(handle, "rb") as file:
+            raise Refused("no_programme", f"{name}: {error.strerror}") from error
+        with os.fdopen(handle, "rb") as file:
             content = file.read(MAX_PROGRAMME + 1)
         if len(content) > MAX_PROGRAMME:
-            raise Refused("too_large", "%s is larger than %d bytes" % (name, MAX_PROGRAMME))
+            raise Refused("too_large", f"{name} is larger than {MAX_PROGRAMME} bytes")
         return base64.b64encode(content).decode("ascii")
 
-    def write(self, name, content):
+    def write(self, name: str, content: str) -> None:
         path = self._path(name)
-        beside = os.path.join(self.folder, ".copeau-%d.part" % os.getpid())
+        beside = self.folder / f".copeau-{os.getpid()}.part"
         try:
-            with open(beside, "wb") as file:
+            with beside.open("wb") as file:
                 file.write(base64.b64decode(content, validate=True))
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            beside.replace(path)
             folder = os.open(self.folder, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
         except OSError as error:
-            raise Refused("not_written", "%s: %s" % (name, error.strerror)) from error
+            raise Refused("not_written", f"{name}: {error.strerror}") from error
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside)
+            beside.unlink(missing_ok=True)
 
 
-def _module():
+def _module() -> Any:
     try:
-        import linuxcnc
+        import linuxcnc  # type: ignore[import-not-found]  # only LinuxCNC's own Python has it
     except ImportError as error:
-        raise Fault("no_module", "%s has no linuxcnc module (%s)" % (sys.executable, error)) from error
+        raise Fault("no_module", f"{sys.executable} has no linuxcnc module ({error})") from error
     return linuxcnc
 
 
-def _hal():
-    import hal
+def _hal() -> Any:
+    import hal  # type: ignore[import-not-found]  # only LinuxCNC's own Python has it
 
     try:
-        component = hal.component("copeau-%d" % os.getpid())
+        component = hal.component(f"copeau-{os.getpid()}")
         component.ready()
     except hal.error as error:
-        raise Fault("no_hal", "HAL cannot be joined: %s" % error) from error
+        raise Fault("no_hal", f"HAL cannot be joined: {error}") from error
     return hal, component
 
 
 _out = 1
 
 
-def say(message):
+def say(message: dict[str, Any]) -> None:
     """One line to the driver, whole."""
     data = json.dumps(message).encode() + b"\n"
     while data:
         data = data[os.write(_out, data) :]
 
 
-def serve(gateway, options):
+def serve(gateway: Gateway, options: dict[str, Any]) -> None:
     say({"hello": gateway.hello()})
     period, beat_s = options["period_s"], options["beat_s"]
     waiting = b""
@@ -389,7 +401,7 @@ def serve(gateway, options):
                 answer(gateway, json.loads(line))
 
 
-def answer(gateway, request):
+def answer(gateway: Gateway, request: dict[str, Any]) -> None:
     signal.alarm(60)  # a large programme on a slow card
     try:
         say({"re": request["id"], "ok": gateway.do(request)})
@@ -397,7 +409,7 @@ def answer(gateway, request):
         say({"re": request["id"], "no": refused.code, "why": str(refused)})
 
 
-def main():
+def main() -> None:
     global _out  # noqa: PLW0603 - LinuxCNC's libraries print on descriptor 1: it becomes stderr, the lines keep their own
     _out = os.dup(1)
     os.dup2(2, 1)

@@ -11,7 +11,7 @@ from cnc_bridge.settings import DriverSettings, Source, named_signals, shorthand
 
 KEYS = frozenset({
     "availability", "execution", "mode", "emergency_stop", "programme", "tool", "part_count", "spindle_speed", "feed",
-    "feed_override", "spindle_override", "line", *(f"position.{axis}" for axis in "xyzabcuvw"),
+    "feed_override", "rapid_override", "spindle_override", "line", *(f"position.{axis}" for axis in "xyzabcuvw"),
 })  # fmt: skip
 """What the gateway reads of LinuxCNC's status; feed in mm/min, positions in mm and degrees, overrides in percent."""
 

@@ -10,17 +10,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import linuxcnc
+import linuxcnc  # type: ignore[import-not-found]  # only LinuxCNC's own Python has it
 
-HOME = "/tmp/home"
-CONFIG = HOME + "/config"
-NC_FILES = HOME + "/nc_files"
-SHOWN = HOME + "/shown"
+HOME = Path("/tmp/home")  # noqa: S108 - in a mount namespace of its own
+CONFIG = HOME / "config"
+NC_FILES = HOME / "nc_files"
+SHOWN = HOME / "shown"
+LOG = HOME / "linuxcnc.log"
 PATIENCE_S = 30.0
 
 
-def main():
+def main() -> None:
     worker = os.fork()
     if worker:
         reap_until(worker)
@@ -41,7 +45,7 @@ def main():
             say({"failed": command["do"], "why": str(error)})
 
 
-def reap_until(worker):
+def reap_until(worker: int) -> None:
     """What the first process of a PID namespace owes: collect every orphan; end with the worker."""
     while True:
         pid, status = os.wait()
@@ -49,48 +53,48 @@ def reap_until(worker):
             os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
-def write(name, text):
-    path = os.path.join(HOME, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    if "/bin/" in path:
-        os.chmod(path, 0o755)
+def write(name: str, text: str) -> None:
+    path = HOME / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if path.parent.name == "bin":
+        path.chmod(0o755)
 
 
-def say(answer):
-    print(json.dumps(answer), flush=True)
+def say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
-def wait_for(what, test):
+def wait_for(what: str, test: Callable[[], bool]) -> None:
     limit = time.monotonic() + PATIENCE_S
     while time.monotonic() < limit:
         if test():
             return
         time.sleep(0.01)
-    raise RuntimeError("LinuxCNC: %s within %.0f s; its log ends:\n%s" % (what, PATIENCE_S, log_end()))
+    raise RuntimeError(f"LinuxCNC: {what} within {PATIENCE_S:.0f} s; its log ends:\n{log_end()}")
 
 
-def log_end():
-    with open(HOME + "/linuxcnc.log", encoding="utf-8", errors="replace") as file:
-        return "".join(file.readlines()[-15:])
+def log_end() -> str:
+    return "\n".join(LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
 
 
 class Machine:
     """What a person at the machine would do, one method a command."""
 
-    def start(self):
-        if os.path.exists(SHOWN):
-            os.remove(SHOWN)
-        log = open(HOME + "/linuxcnc.log", "ab")
-        subprocess.Popen(["linuxcnc", "-r", CONFIG + "/machine.ini"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    def start(self) -> None:
+        SHOWN.unlink(missing_ok=True)
+        command = ["/usr/bin/linuxcnc", "-r", str(CONFIG / "machine.ini")]
+        with LOG.open("ab") as log:
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - fixed words
         # its channels are made, and made again, while it starts: who opens them too early holds dead ones
-        wait_for("no display", lambda: os.path.exists(SHOWN))
+        wait_for("no display", SHOWN.exists)
         self.stat, self.command = linuxcnc.stat(), linuxcnc.command()
         self._until("no answer", lambda stat: stat.joints == 3 and stat.task_state > 0)
         self.switch_on()
 
-    def switch_on(self):
+    def switch_on(self) -> None:
+        """Out of emergency stop, on, and homed."""
         self.command.state(linuxcnc.STATE_ESTOP_RESET)
         self.command.wait_complete()
         self.command.state(linuxcnc.STATE_ON)
@@ -102,11 +106,11 @@ class Machine:
             self.command.home(-1)
         self._until("not homed", lambda stat: all(stat.homed[: stat.joints]))
 
-    def run(self, name):
+    def run(self, name: str) -> None:
         """Start the programme of that name, in AUTO; returns when it has begun, or has failed at once."""
         self.command.mode(linuxcnc.MODE_AUTO)
         self.command.wait_complete()
-        self.command.program_open(os.path.join(NC_FILES, name))
+        self.command.program_open(str(NC_FILES / name))
         self.command.wait_complete()
         self.command.auto(linuxcnc.AUTO_RUN, 0)
         self._until(
@@ -114,7 +118,7 @@ class Machine:
             lambda stat: stat.interp_state != linuxcnc.INTERP_IDLE or stat.state == linuxcnc.RCS_ERROR,
         )
 
-    def loop(self, name, between_s):
+    def loop(self, name: str, between_s: float) -> None:
         while True:
             try:
                 self.run(name)
@@ -123,67 +127,70 @@ class Machine:
                 say({"failed": "loop", "why": str(error)})
             time.sleep(between_s)
 
-    def finish(self):
+    def finish(self) -> None:
         self._until("the programme does not end", lambda stat: stat.interp_state == linuxcnc.INTERP_IDLE)
 
-    def resume(self):
+    def resume(self) -> None:
         self.command.auto(linuxcnc.AUTO_RESUME)
 
-    def pause(self):
+    def pause(self) -> None:
         self.command.auto(linuxcnc.AUTO_PAUSE)
 
-    def abort(self):
+    def abort(self) -> None:
         self.command.abort()
         self.command.wait_complete()
 
-    def mdi(self, line):
+    def mdi(self, line: str) -> None:
         self.command.mode(linuxcnc.MODE_MDI)
         self.command.wait_complete()
         self.command.mdi(line)
 
-    def emergency_stop(self):
+    def emergency_stop(self) -> None:
         self.command.state(linuxcnc.STATE_ESTOP)
         self.command.wait_complete()
 
-    def switch_off(self):
+    def switch_off(self) -> None:
         self.command.state(linuxcnc.STATE_OFF)
         self.command.wait_complete()
 
-    def feed_override(self, percent):
+    def feed_override(self, percent: float) -> None:
         self.command.feedrate(percent / 100)
 
-    def set_signal(self, name, value):
-        subprocess.run(["halcmd", "sets", name, str(value)], check=True, capture_output=True, timeout=10)
+    def set_signal(self, name: str, value: float) -> None:
+        command = ["/usr/bin/halcmd", "sets", name, str(value)]
+        subprocess.run(command, check=True, capture_output=True, timeout=10)  # noqa: S603 - a test's own words
 
-    def write_file(self, name, text):
+    def write_file(self, name: str, text: str) -> None:
         write(name, text)
 
-    def kill(self):
-        """kill -9 of all that is LinuxCNC, as after a power cut of its process alone."""
+    def kill(self) -> None:
+        """What `kill -9` of all that is LinuxCNC leaves: its memory, its lock and nobody."""
         for pid in self._pids():
             os.kill(pid, 9)
         wait_for("still alive", lambda: not self._pids())
 
-    def restart(self):
+    def restart(self) -> None:
+        """As after the computer was started again: what the killed processes left in memory is gone."""
+        subprocess.run(["/usr/bin/ipcrm", "--all"], check=True, capture_output=True, timeout=10)
+        Path("/tmp/linuxcnc.lock").unlink(missing_ok=True)  # noqa: S108 - LinuxCNC's own name for it
+        (HOME / ".rtapi_fifo").unlink(missing_ok=True)
         self.start()
 
-    def _pids(self):
+    def _pids(self) -> list[int]:
         names = ("milltask", "linuxcncsvr", "io", "rtapi_app", "linuxcnc", "sleep", "halcmd")
         found = []
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
                 try:
-                    with open("/proc/%s/stat" % entry) as file:
-                        pid, rest = file.read().split(" (", 1)
+                    name, state = (entry / "stat").read_text().split(" (", 1)[1].rsplit(") ", 1)
                 except OSError:
                     continue
-                name, state = rest.rsplit(") ", 1)
                 if name in names and not state.startswith("Z"):
-                    found.append(int(pid))
+                    found.append(int(entry.name))
         return found
 
-    def _until(self, what, test):
-        def look():
+    def _until(self, what: str, test: Callable[[Any], bool]) -> None:
+        def look() -> bool:
             self.stat.poll()
             return test(self.stat)
 
