@@ -14,17 +14,24 @@ from cnc_bridge.port import DriverFaultError
 from cnc_bridge.serial_line.settings import LineSettings, TapeSettings
 from cnc_bridge.serial_line.tape import DC1, DC3, obeys_codes
 
+LAST_S = 2.0
+"""How long a line end or trailer after the last character that matters waits for an XON."""
+
 State = Literal["waiting", "sending", "held", "done"]
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Where a transfer is: bytes, how often the machine held it, and whether it has said anything at all."""
+    """Where a transfer is: bytes, how often the machine held it, and whether it has said anything at all.
+
+    `damaged` counts the machine's characters that came unreadable: one of them may have been an XOFF.
+    """
 
     state: State
     sent: int
     total: int
     holds: int
     heard: bool = False
+    damaged: int = 0
 
 
 class Sender:
@@ -67,8 +74,6 @@ class Sender:
     def _obey(self, code: int, now: float) -> None:
         if code == DC1 and self._state in ("waiting", "held"):
             self._enter("sending", now)
-        elif code == DC3 and self._state == "sending" and self._sent >= self._essential:
-            self._enter("done", now)  # the reader stops at the last %; the trailer is nobody's loss
         elif code == DC3 and self._state == "sending":
             self.holds += 1
             self._enter("held", now)
@@ -94,6 +99,8 @@ class Sender:
                 "La machine n'a pas demandé le programme : lancer READ (entrée) à la commande ; sinon vérifier le "
                 'câble, la vitesse, ou mettre `tape.start = "at_once"`.',
             )
+        if self._state == "held" and self._sent >= self._essential and waited > LAST_S:
+            self._enter("done", now)  # a reader stops at the last % and asks for no more
         if self._state == "held" and waited > self._tape.hold_timeout_s:
             raise DriverFaultError(
                 "held",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
+
+import msgspec
 
 from cnc_bridge.port import DriverFaultError
 from cnc_bridge.serial_line.line import Line
@@ -22,18 +23,24 @@ def _ignore(_: Progress) -> None:
 
 
 async def send(
-    line: Line, content: bytes, tape: TapeSettings, progress: Callable[[Progress], None] = _ignore
+    line: Line,
+    content: bytes,
+    tape: TapeSettings,
+    progress: Callable[[Progress], None] = _ignore,
+    *,
+    earlier: bytes = b"",
 ) -> Progress:
     """Send a programme; returns when its last byte has left. Cancelling stops at once, with nothing left in the port.
 
+    `earlier`: what the machine said just before, for an operator who presses READ first: its DC1 is not sent twice.
     Never more than `tape.chunk` bytes are on their way: the next go when the port is empty and the wire has had the
     time that they need, so that a USB adapter's own memory does not fill either. What the machine says is read before
     each of them. Raises DriverFaultError.
     """
     data = to_send(content, line.settings, tape)
     clock = time.monotonic
-    line.read_now()  # what came before we asked is no answer to this transfer
-    sender = Sender(data, line.settings, tape, clock())
+    sender, damaged = Sender(data, line.settings, tape, clock()), line.errors.damaged
+    sender.hear(earlier, clock())
     free_at = stuck_since = reported_at = clock()
     try:
         while True:
@@ -50,8 +57,9 @@ async def send(
             elif now < free_at:
                 pause = free_at - now
             elif sender.done:
-                progress(sender.progress)
-                return sender.progress
+                last = msgspec.structs.replace(sender.progress, damaged=line.errors.damaged - damaged)
+                progress(last)
+                return last
             elif chunk := sender.take(now):
                 await line.write(chunk, within=tape.hold_timeout_s)
                 stuck_since = clock()
@@ -87,12 +95,3 @@ async def receive(line: Line, tape: TapeSettings, progress: Callable[[int], None
             "le blindage du câble, puis recommencer.",
         )
     return receiver.content
-
-
-async def quiet(line: Line, seconds: float) -> bytes:
-    """What comes within `seconds`, whatever it is."""
-    heard, until = b"", time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        heard += await line.read(left)
-        await asyncio.sleep(0)
-    return heard

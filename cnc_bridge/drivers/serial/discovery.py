@@ -12,6 +12,7 @@ PORT = 5051
 PATIENCE_S = 0.6
 _OTHERS_PORTS = frozenset({80, 102, 443, 502, 4840, 5000, 7878, 8193, 19000})
 """Ports of other protocols: ``?Q100`` has no business there."""
+_SERIAL = ("/dev/tty", "/dev/serial", "/dev/pts")
 _USUAL_LINES = (
     LineSettings(),
     LineSettings(baud=19200),
@@ -24,11 +25,7 @@ _USUAL_LINES = (
 async def discover(address: Address) -> Offer | None:
     """A Haas that answers, with its settings. Raises DriverFaultError for a serial port on which nothing does."""
     if address.device:
-        return (
-            await _on_device(address.device)
-            if address.device.startswith(("/dev/tty", "/dev/serial", "/dev/pts"))
-            else None
-        )
+        return await _on_device(address.device) if address.device.startswith(_SERIAL) else None
     port = address.port or PORT
     if address.scheme or not address.host or port in _OTHERS_PORTS:
         return None

@@ -18,6 +18,8 @@ from cnc_bridge.settings import Source
 
 MUTE_AFTER = 3
 IDLE_LOOK_S = 0.2
+READ_PRESSED_S = 120.0
+"""How long a DC1 that came before the transfer was asked for still counts."""
 _QUIET_BYTES = bytes([0, 10, 13, 17, 18, 19, 20, 37, 127])
 
 
@@ -31,6 +33,8 @@ class ControllerDriver(Driver):
         self._line: Line | None = None
         self._transfer = asyncio.Lock()
         self._line_fault: DriverFaultError | None = None
+        self._last_code = (b"", 0.0)
+        """The last DC1 or DC3 that came while no transfer ran, and when."""
         self.progress: Progress | None = None
         """Of the transfer that runs, or of the last one."""
 
@@ -150,6 +154,9 @@ class ControllerDriver(Driver):
         if not data:
             return
         self._alive()
+        codes = bytes(byte & 0x7F for byte in data if byte & 0x7F in (tape.DC1, tape.DC3))
+        if codes:
+            self._last_code = (codes[-1:], time.monotonic())
         if data.strip(_QUIET_BYTES):
             self._problem(
                 "not_awaited",
@@ -197,9 +204,19 @@ class ControllerDriver(Driver):
         """Returns when the last byte has left; the machine sends no receipt, read it back to be sure."""
         async with self._line_for_transfer() as line:
             self._same_number(name, content, "the file holds", "Le fichier contient")
-            done = await transfer.send(line, content, self.config.tape, self._say)
+            earlier, self._last_code = self._last_code, (b"", 0.0)
+            asked = earlier[0] if time.monotonic() - earlier[1] < READ_PRESSED_S else b""
+            done = await transfer.send(line, content, self.config.tape, self._say, earlier=asked)
             if done.heard:
                 self._alive()
+            if done.damaged:
+                self._problem(
+                    "damaged",
+                    "line",
+                    f"{self.config.address}: {done.damaged} characters of the machine came damaged during the transfer",
+                    f"{done.damaged} caractères de la machine reçus abîmés pendant l'envoi : relire le programme, "
+                    "vérifier la parité, la vitesse et le blindage du câble.",
+                )
 
     async def _read_programme(self, name: str) -> bytes:
         """Waits for the operator's PUNCH at the machine."""
