@@ -7,8 +7,8 @@ from cnc_bridge.port import DriverFaultError
 _FRENCH = {
     "not_running": "LinuxCNC ne tourne pas sur cette machine : le démarrer, ou vérifier `command` et `user`.",
     "wrong_user": "LinuxCNC tourne sous un autre compte : indiquer ce compte par `user` dans la configuration.",
-    "wrong_home": "LinuxCNC démarre encore, ou son dossier personnel n'est pas celui du compte : "
-    "vérifier `user` et HOME.",
+    "no_tool_table": "LinuxCNC démarre encore, ou sa table d'outils est illisible : "
+    "si cela dure, vérifier `user` et redémarrer LinuxCNC.",
     "no_module": "Ce Python ne connaît pas LinuxCNC : installer le paquet linuxcnc-uspace, "
     "ou indiquer par `python` celui de LinuxCNC.",
     "no_hal": "Impossible de lire les broches HAL : vérifier que LinuxCNC tourne sous le compte indiqué par `user`.",

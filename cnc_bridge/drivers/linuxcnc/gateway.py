@@ -12,6 +12,7 @@ into LinuxCNC never returns, its alarm clock ends it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import pwd
@@ -20,7 +21,6 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,21 @@ class Processes:
     """
 
     def __init__(self, task: str) -> None:
-        found = {name: pid for pid, name, _ in _processes() if name in (task, "rtapi_app")}
+        found = {name: pid for name, pid in running().items() if name in (task, "rtapi_app")}
         if task not in found:
             raise Fault("not_running", f"no process named {task}: LinuxCNC is not running here")
         owner = Path(f"/proc/{found[task]}").stat().st_uid
         if owner != os.getuid():
-            raise Fault("wrong_user", f"LinuxCNC runs as {_user(owner)}, this gateway as {_user(os.getuid())}")
+            raise Fault("wrong_user", f"LinuxCNC runs as {user_name(owner)}, this gateway as {user_name(os.getuid())}")
         self._found = found
+        self._join_home(found[task])
+
+    def _join_home(self, pid: int) -> None:
+        """LinuxCNC keeps its tool table in HOME: whatever ours is, use the one that it was started with."""
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                if line.startswith(b"HOME="):
+                    os.environ["HOME"] = os.fsdecode(line[5:])
 
     def check(self) -> None:
         for name, pid in self._found.items():
@@ -72,11 +80,14 @@ class Processes:
                 raise Fault("stopped", f"LinuxCNC is stopped (process {name}, state {now[2]})")
 
 
-def _processes() -> Iterator[tuple[int, str, str]]:
-    for entry in Path("/proc").iterdir():
-        found = _process(int(entry.name)) if entry.name.isdigit() else None
-        if found and found[2] not in "ZX":
-            yield found
+def running() -> dict[str, int]:
+    """The living processes here: name → pid, the oldest of a name."""
+    found: dict[str, int] = {}
+    for pid in sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+        process = _process(pid)
+        if process is not None and process[2] not in "ZX":
+            found.setdefault(process[1], pid)
+    return found
 
 
 def _process(pid: int) -> tuple[int, str, str] | None:
@@ -89,7 +100,8 @@ def _process(pid: int) -> tuple[int, str, str] | None:
     return pid, head.split(" (", 1)[1], tail[0]
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The account of that number."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -179,7 +191,7 @@ class Gateway:
             raise Fault("ended", f"LinuxCNC's status cannot be read: {error}") from error
         except SystemError as error:  # its way to say: tool mmap not available
             text = f"LinuxCNC's tool table is not in HOME={os.environ.get('HOME', '')} (yet)"
-            raise Fault("wrong_home", text) from error
+            raise Fault("no_tool_table", text) from error
 
     def hello(self) -> dict[str, Any]:
         stat = self.stat

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from cnc_bridge.config import MachineSource, parse
-from cnc_bridge.drivers.linuxcnc import gateway
+from cnc_bridge.drivers.linuxcnc import discovery, gateway
 from cnc_bridge.port import DriverEvent, DriverFaultError, Link, Problem, Reading
+from cnc_bridge.probing import parse_address
 from cnc_bridge.testing import linuxcnc_sim
 from cnc_bridge.testing.linuxcnc_sim import SimulatedController
 
@@ -145,11 +146,11 @@ async def test_another_account_is_named(machine: SimulatedController) -> None:
 
 
 @needs_linuxcnc
-async def test_a_foreign_home_is_explained(machine: SimulatedController) -> None:
-    """LinuxCNC's status cannot be read without the tool table, which lives in HOME."""
-    problem = await first_problem(source(command=[*linuxcnc_sim.entrance(machine.state_file), "env", "HOME=/"]))
-    assert problem.code == "wrong_home"
-    assert "HOME" in problem.message_fr
+async def test_a_foreign_home_does_not_matter(machine: SimulatedController) -> None:
+    """LinuxCNC's status cannot be read without its tool table, which lives in the HOME that it was started with."""
+    wanted = source(command=[*linuxcnc_sim.entrance(machine.state_file), "env", "HOME=/"])
+    findings = await wanted.create_driver().probe()
+    assert all(finding.ok for finding in findings)
 
 
 @needs_linuxcnc
@@ -164,6 +165,23 @@ async def test_through_a_remote_shell_the_words_arrive_whole(machine: SimulatedC
     findings = await wanted.create_driver().probe()
     assert findings[0].value.startswith("LinuxCNC 2.")
     assert all(finding.ok for finding in findings)
+
+
+@needs_linuxcnc
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_probe_finds_the_linuxcnc_of_its_own_computer_and_its_account(machine: SimulatedController) -> None:
+    ask = [sys.executable, "-c", "from copeau.commands.cnc import command; command()", "probe", "localhost"]
+    command = [*linuxcnc_sim.entrance(machine.state_file, as_root=True), *ask]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=Path.cwd())
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    assert b'kind = "linuxcnc"' in said
+    assert b'user = "nobody"' in said
+
+
+async def test_no_linuxcnc_is_offered_for_another_address() -> None:
+    assert await discovery.discover(parse_address("192.0.2.1")) is None
+    assert await discovery.discover(parse_address("localhost:7878")) is None
 
 
 async def test_a_python_without_linuxcnc_is_explained() -> None:
