@@ -33,6 +33,9 @@ from central.machines import consumers as machines_consumers
 from central.machines import routes as machines_routes
 from central.machines import sweeps as machines_sweeps
 from central.people import consumers as people_consumers
+from central.programmes import consumers as programmes_consumers
+from central.programmes import routes as programmes_routes
+from central.programmes import sweeps as programmes_sweeps
 from central.stock import consumers as stock_consumers
 from central.stock import routes as stock_routes
 from central.ui import pages
@@ -44,10 +47,26 @@ from contracts.control import AgentState
 
 log = logging.getLogger(__name__)
 
-_CONSUMERS = (people_consumers, fleet_consumers, stock_consumers, machines_consumers, work_consumers)
+_CONSUMERS = (
+    people_consumers,
+    fleet_consumers,
+    stock_consumers,
+    machines_consumers,
+    programmes_consumers,
+    work_consumers,
+)
 """Lower features first: what they write is there when the higher ones look."""
-_SWEEPS = (machines_sweeps, work_sweeps)
-_ROUTERS = (inbox_routes, live_routes, alerts_routes, stock_routes, machines_routes, work_routes, pages)
+_SWEEPS = (machines_sweeps, programmes_sweeps, work_sweeps)
+_ROUTERS = (
+    inbox_routes,
+    live_routes,
+    alerts_routes,
+    stock_routes,
+    machines_routes,
+    programmes_routes,
+    work_routes,
+    pages,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -192,7 +192,7 @@ class Programmes:
         broken = outcome.result == "broken"
         body = ProgrammeTransferred(
             machine=self._machine, name=intent.name, event="sent" if outcome.done or broken else "refused",
-            sha256=intent.sha256, size=size, same=True if outcome.done else False if broken else None,
+            sha256=intent.sha256, size=size, same=outcome.done if outcome.result != "refused" else None,
             command=intent.command, person=intent.person, detail=outcome.message[:2000],
         )  # fmt: skip
         known = await self._load()
