@@ -110,6 +110,7 @@ async def on_trips(uow: UnitOfWork, facts: Sequence[Fact[GuardTripped]]) -> None
     for fact in facts:
         told = msgspec.structs.asdict(fact.body)
         curve = Curve(**{name: told.pop(name) for name in ("dt", "v", "low", "high")})
+        told["limit_value"] = told.pop("limit")
         told["t0"] = fact.corrected(fact.body.t0)
         rows.append({"fact_id": fact.id, "at": fact.at, "curve": curve.pack()} | told)
     await insert_new(uow.session, GuardTrip, rows)
@@ -211,7 +212,9 @@ async def _verdicts(uow: UnitOfWork, code: str) -> tuple[list[Trip], list[dateti
     """The verdicts that may still call, and the last rearming."""
     row, rearmed = GuardTrip, GuardRearm
     last = await uow.session.scalar(select(func.max(rearmed.at)).where(rearmed.machine == code))
-    query = select(row.at, row.fact_id, row.level, row.outcome, row.signal, row.value, row.limit, row.unit, row.why)
+    query = select(
+        row.at, row.fact_id, row.level, row.outcome, row.signal, row.value, row.limit_value, row.unit, row.why
+    )
     query = query.where(
         row.machine == code,
         (row.at > uow.now - _LOOKED_BACK) | ((row.level == "hold") & row.outcome.in_(rules.COMMANDED)),
@@ -237,7 +240,25 @@ async def _cause(uow: UnitOfWork, code: str, found: Calling) -> Cause:
 
 
 def _view(row: GuardTrip) -> TripView:
-    return TripView(row.fact_id, *(getattr(row, name) for name in list(TripView.__dataclass_fields__)[1:]))
+    return TripView(
+        id=row.fact_id,
+        machine=row.machine,
+        at=row.at,
+        level=row.level,
+        signal=row.signal,
+        unit=row.unit,
+        value=row.value,
+        limit=row.limit_value,
+        why=row.why,
+        outcome=row.outcome,
+        programme=row.programme,
+        tool=row.tool,
+        sample_age_ms=row.sample_age_ms,
+        latency_ms=row.latency_ms,
+        stop_ms=row.stop_ms,
+        feed=row.feed,
+        travel_mm=row.travel_mm,
+    )
 
 
 def _command(row: MachineCommand, now: datetime) -> CommandView:

@@ -220,7 +220,7 @@ class MachineLimit(Base):
     signal: Mapped[str] = mapped_column(String(120), primary_key=True)
     side: Mapped[str] = mapped_column(String(4), primary_key=True)
     warning: Mapped[float | None]
-    limit: Mapped[float] = mapped_column("limit_value")
+    limit_value: Mapped[float]
     hysteresis: Mapped[float] = mapped_column(default=0.0)
     """How far back inside it must come before it counts as over."""
     standing: Mapped[str | None] = mapped_column(String(8))
@@ -253,7 +253,7 @@ class GuardTrip(Base):
     signal: Mapped[str] = mapped_column(String(120))
     unit: Mapped[str] = mapped_column(String(40), default="")
     value: Mapped[float]
-    limit: Mapped[float] = mapped_column("limit_value")
+    limit_value: Mapped[float]
     why: Mapped[str]
     outcome: Mapped[str] = mapped_column(String(8))
     programme: Mapped[str | None] = mapped_column(String(120))

@@ -55,7 +55,7 @@ async def limits_of(uow: UnitOfWork, codes: Collection[str]) -> dict[str, list[t
     found: dict[str, list[tuple[Limit, str | None]]] = {}
     query = select(table).where(among(uow.session, table.machine, codes)).order_by(table.signal, table.side)
     for row in await uow.session.scalars(query.execution_options(populate_existing=True)):
-        limit = Limit(row.machine, row.signal, cast("Side", row.side), row.warning, row.limit, row.hysteresis)
+        limit = Limit(row.machine, row.signal, cast("Side", row.side), row.warning, row.limit_value, row.hysteresis)
         found.setdefault(row.machine, []).append((limit, row.standing))
     return found
 
@@ -64,7 +64,9 @@ async def set_limit(uow: UnitOfWork, limit: Limit, *, by: str) -> None:
     """Raises LookupError, ValueError. `watching.limit` says what stands by it."""
     limit = checked_limit(limit)
     await _require(uow, limit.machine)
-    await upsert(uow.session, MachineLimit, [limit._asdict() | {"standing": None}])
+    row = limit._asdict() | {"limit_value": limit.limit, "standing": None}
+    del row["limit"]
+    await upsert(uow.session, MachineLimit, [row])
     subject = f"machine:{limit.machine}"
     await audit.record(uow, who=by, what="machines.limit", subject=subject, **limit._asdict())
     uow.tell(subject)

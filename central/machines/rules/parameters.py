@@ -62,7 +62,7 @@ def is_robot(kind: str) -> bool:
 def _travels(text: str, axes: str) -> str:
     """``x600 ; y 500`` → ``X 600, Y 500``. A comma between two digits is a decimal one."""
     parts = [" ".join(part.split()) for part in re.split(r";|,(?!\d)", text.upper()) if part.strip()]
-    told = [_TRAVEL.fullmatch(re.sub(r"^([A-Z][0-9]?)\s*(?=\d)", r"\1 ", part)) for part in parts]
+    told = [_TRAVEL.fullmatch(re.sub(r"^([A-Z])(?=\d+(?:[.,]\d+)?$)", r"\1 ", part)) for part in parts]
     named = []
     for one in told:
         if one is None:

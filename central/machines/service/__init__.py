@@ -15,6 +15,7 @@ from central.machines.service.present import (
     tile,
     tiles,
     timeline,
+    unexpected_stops,
 )
 from central.machines.service.registry import (
     MachineView,
@@ -53,4 +54,5 @@ __all__ = [
     "tile",
     "tiles",
     "timeline",
+    "unexpected_stops",
 ]

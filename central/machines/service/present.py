@@ -18,8 +18,9 @@ from central.machines.models import (
     MachineStateEvent,
     MachineTile,
 )
-from central.machines.rules import STATE_LABELS, Bucket, StateEvent, StateInterval
+from central.machines.rules import STATE_LABELS, Bucket, StateEvent, StateInterval, watch
 from central.machines.service.silence import is_silent, silent_from
+from central.machines.settings import rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,17 @@ async def timeline(uow: UnitOfWork, code: str, begin: datetime, end: datetime) -
         ]
     shown = rules.clip(found, begin, end)
     return Timeline(code, begin, end, shown, rules.minutes_by_state(shown, end))
+
+
+async def unexpected_stops(uow: UnitOfWork, code: str, begin: datetime, end: datetime) -> list[watch.Stop]:
+    """Stops of [begin, end) that nothing completed and that last longer than the machine's bound, in time order."""
+    bound = (await rules_of(uow, [code]))[code]["unexpected_stop"].duration
+    found = await timeline(uow, code, begin, end)
+    cycle = MachineCycle
+    ends = await uow.session.scalars(
+        select(cycle.ended).where(cycle.machine == code, cycle.completed, cycle.ended >= begin, cycle.ended < end)
+    )
+    return watch.unexpected_stops(found.intervals, ends, found.end, bound)
 
 
 async def samples(uow: UnitOfWork, code: str, signal: str, begin: datetime, end: datetime, points: int = 600) -> Series:
