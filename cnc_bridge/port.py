@@ -54,6 +54,8 @@ class Reading(msgspec.Struct, frozen=True):
     source_time: datetime | None
     """The controller's own time, aware UTC, of a clock that nobody promises to be right."""
     received: Moment
+    kept: bool = False
+    """The far side kept it while there was no connection: `source_time` says how long ago it happened."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ class Condition(msgspec.Struct, frozen=True):
     received: Moment
     sole: bool = False
     beside: tuple[str, ...] = ()
+    kept: bool = False
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -327,7 +330,16 @@ class Driver(abc.ABC):
                 f"{count} mesures écartées : la machine envoie plus vite que l'agent ne lit ; allonger la période.",
             )
 
-    def _value(self, name: str, source: Source, raw: object, source_time: datetime | None, received: Moment) -> None:
+    def _value(
+        self,
+        name: str,
+        source: Source,
+        raw: object,
+        source_time: datetime | None,
+        received: Moment,
+        *,
+        kept: bool = False,
+    ) -> None:
         """Map, scale and clean one raw value and hand it on; what cannot be used is reported, and becomes None."""
         signal = model.signal_named(name, source.unit or "")
         value: model.Value = None
@@ -350,7 +362,7 @@ class Driver(abc.ABC):
         if signal.kind == "alarm":
             self._alarm(name, value, source_time, received)
             return
-        self._stream.put(Reading(name, value, source_time, received), is_sample=signal.kind == "sample")
+        self._stream.put(Reading(name, value, source_time, received, kept), is_sample=signal.kind == "sample")
 
     def _alarm(self, name: str, value: model.Value, source_time: datetime | None, received: Moment) -> None:
         """A plain alarm signal (number or text) as a condition: 0, false and emptiness are no alarm."""

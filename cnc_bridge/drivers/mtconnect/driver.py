@@ -109,7 +109,7 @@ class ControllerDriver(Driver):
         self._link_up(label)
         self._solved("lost_range", "sequence")
         for document in missed:
-            self._take(document)
+            self._take(document, kept=True)
         self._restate(present)
         if self._cursor is None or self._cursor.instance != present.header.instance:
             self._cursor = _Cursor(present.header.instance, present.header.next)
@@ -185,7 +185,7 @@ class ControllerDriver(Driver):
                 if one.sequence < present.header.next and one.sequence > self._newest.get(one.item, -1):
                     raise faults.deaf_stream(self.config, one.item)
 
-    def _take(self, document: Streams) -> None:
+    def _take(self, document: Streams, *, kept: bool = False) -> None:
         """Hand on what is new in a document of the stream, and move the cursor behind it."""
         assert self._cursor is not None
         received = self.clock.now()
@@ -195,34 +195,35 @@ class ControllerDriver(Driver):
             self.observations += 1
             self._newest[one.item] = one.sequence
             if one.item in self._condition_names:
-                self._condition(one, received)
+                self._condition(one, received, kept=kept)
             else:
-                self._observed(one, received)
+                self._observed(one, received, kept=kept)
         self._cursor.next = max(self._cursor.next, document.header.next)
         self._heard()
 
-    def _observed(self, one: Observation, received: Moment, *, samples: bool = True) -> None:
+    def _observed(self, one: Observation, received: Moment, *, samples: bool = True, kept: bool = False) -> None:
         for signal, source in self._by_item.get(one.item, ()):
             if not samples and model.signal_named(signal).kind == "sample":
                 continue
             if one.series and one.value.upper() != "UNAVAILABLE":
-                self._series(signal, source, one, received)
+                self._series(signal, source, one, received, kept=kept)
             elif source.entry is None:
-                self._value(signal, source, one.value, one.time, received)
+                self._value(signal, source, one.value, one.time, received, kept=kept)
             elif one.entries is None or source.entry in one.entries:
-                self._value(signal, source, (one.entries or {}).get(source.entry), one.time, received)
+                value = (one.entries or {}).get(source.entry)
+                self._value(signal, source, value, one.time, received, kept=kept)
 
-    def _series(self, signal: str, source: ItemSource, one: Observation, received: Moment) -> None:
+    def _series(self, signal: str, source: ItemSource, one: Observation, received: Moment, *, kept: bool) -> None:
         values = one.value.split()
         if one.rate is None or one.time is None:
             values = values[-1:]
         for back, value in zip(range(len(values) - 1, -1, -1), values, strict=True):
             time = one.time - timedelta(seconds=back / one.rate) if one.rate and one.time else one.time
-            self._value(signal, source, value, time, received)
+            self._value(signal, source, value, time, received, kept=kept)
 
-    def _condition(self, one: Observation, received: Moment) -> None:
+    def _condition(self, one: Observation, received: Moment, *, kept: bool) -> None:
         key = self._condition_names[one.item]
-        self._stream.put(Condition(key, one.level, one.code, one.text[:2000], one.time, received))
+        self._stream.put(Condition(key, one.level, one.code, one.text[:2000], one.time, received, kept=kept))
 
     def _alarms_now(self, item: str, active: list[Observation], received: Moment) -> None:
         """All that is active under one condition: whatever else was is over."""
