@@ -39,6 +39,8 @@ _BETWEEN_WORDS: Final = re.compile(r"(?<![A-Za-z_])([A-Za-z][+-]?[0-9.]+)[ \t]+(
 _QUOTED: Final = re.compile(r"(\([^)]*\)|\"[^\"]*\"|;.*$)")
 _O_NUMBER: Final = re.compile(r"[O:](\d{1,8})(?!\d)\s*")
 _SEQUENCE: Final = re.compile(r"^\s*/?\s*N\d+\s*|^\s*\d+\s+(?=[A-Z*;])")
+_NOTHING: Final = frozenset({"", "%"})
+"""Lines that may come and go: emptiness, the frame."""
 _SMALL: Final = 1500
 """Lines of a stretch that `difflib` compares well within a second."""
 
@@ -211,9 +213,9 @@ def _changed(
             only_number = _SEQUENCE.sub("", a[i]) == _SEQUENCE.sub("", b[j])
             rows.append(Row("renumbered" if only_number else "changed", i + 1, left[i], j + 1, right[j]))
         elif i < a1:
-            if a[i]:
+            if a[i] not in _NOTHING:
                 rows.append(Row("removed", i + 1, left[i], None, ""))
-        elif b[j]:
+        elif b[j] not in _NOTHING:
             rows.append(Row("added", None, "", j + 1, right[j]))
     return rows
 

@@ -85,9 +85,9 @@ def checked_text(content: bytes) -> bytes:
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip(b"\x00\x11\x12\x13\x14\x1a\r\n\t %"):
         raise BadTextError("Ce fichier est vide : il n'y a aucun bloc.")
-    start = content[:65_536]
     body = content.strip(b"\x00\x11\x12\x13\x14\x1a")
-    strange = sum(byte < 32 and byte not in b"\t\r\n\x0b\x0c\x11\x12\x13\x14\x1a" for byte in start.strip(b"\x00"))
+    start = body[:65_536]
+    strange = sum(byte < 32 and byte not in b"\t\r\n\x0b\x0c\x11\x12\x13\x14\x1a" for byte in start)
     if b"\x00" in body or strange * 100 > len(start):
         raise BadTextError("Ce fichier n'est pas un texte : une commande numérique ne pourrait pas le lire.")
     return content
