@@ -28,13 +28,17 @@ _TAPPING = re.compile(r"(^|\W)G(0?33|32|76|84|74|92)(?![0-9])|TAP|THREAD|FILET|T
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Why a learnt limit does not count now. `caps`: it counts, but for an alert at most."""
+    """Why a learnt limit does not count now.
+
+    `caps`: it counts, but for an alert at most. `ends_streaks`: what was above before says nothing of what comes after.
+    """
 
     why: str
     caps: bool = False
+    ends_streaks: bool = False
 
 
-_TOOL_CHANGE = Mask("changement d'outil")
+_TOOL_CHANGE = Mask("changement d'outil", ends_streaks=True)
 _RAMP = Mask("broche en accélération")
 _SLOWING = Mask("broche en décélération", caps=True)
 _RAPID = Mask("avance rapide")
@@ -63,8 +67,8 @@ class Context:
         self._running_since: float | None = None
         self._tool_until = self._ramp_until = self._slow_until = self._axis_until = self._start_until = float("-inf")
         self._rapid = False
-        self._speed: tuple[float, float] | None = None
-        self._command: float | None = None
+        self._speeds: dict[str, tuple[float, float]] = {}
+        self._commands: dict[str, float] = {}
         self._parts: float | None = None
 
     @property
@@ -96,20 +100,22 @@ class Context:
         """Seconds of running since this piece of work began; pauses do not count."""
         return self._elapsed + (0.0 if self._running_since is None else max(0.0, ts - self._running_since))
 
-    def mask(self, ts: float, family: Family) -> Mask | None:
+    def mask(self, ts: float, family: Family, period: float) -> Mask | None:
+        """Why not to judge a sample at `ts`; sampled every `period` seconds, it may still be of the moment before."""
         if family == "contact":
             return None
-        if self._tool_blank or ts < self._tool_until:
+        earliest = ts - 0.5 * period
+        if self._tool_blank or earliest < self._tool_until:
             return _TOOL_CHANGE
         if family in ("spindle", "vibration"):
-            if ts < self._ramp_until:
+            if earliest < self._ramp_until:
                 return _RAMP
-            if ts < self._slow_until:
+            if earliest < self._slow_until:
                 return _SLOWING
         if family in ("axis", "following", "vibration"):
-            if self._rapid or ts < self._axis_until:
+            if self._rapid or earliest < self._axis_until:
                 return _RAPID
-            if ts < self._start_until:
+            if earliest < self._start_until:
                 return _START
         return None
 
@@ -139,12 +145,6 @@ class Context:
                 line = None if number is None else abs(int(number))
                 if line != self.line:
                     self.line, self._line_began = line, self.elapsed(ts)
-            case "spindle_speed":
-                if number is not None:
-                    self._spindle(ts, abs(number))
-            case "spindle_command":
-                if number is not None:
-                    self._commanded(ts, abs(number))
             case "feed":
                 self._fed(ts, number)
             case "feed_override":
@@ -156,6 +156,10 @@ class Context:
             case "emergency_stop":
                 if text.upper() == "TRIGGERED":
                     return self._end("aborted")
+            case _ if number is not None and signal.startswith("spindle_speed"):
+                self._spindle(ts, signal, abs(number))
+            case _ if number is not None and signal.startswith("spindle_command"):
+                self._commanded(ts, signal, abs(number))
             case _:
                 pass
         return None
@@ -220,26 +224,27 @@ class Context:
         if self._running_since is not None:
             self._running_since = ts
 
-    def _spindle(self, ts: float, speed: float) -> None:
-        if self._speed is None:
-            self._speed = (ts, speed)
+    def _spindle(self, ts: float, name: str, speed: float) -> None:
+        if name not in self._speeds:
+            self._speeds[name] = (ts, speed)
             return
-        since, reference = self._speed
+        since, reference = self._speeds[name]
         step = (speed - reference) / max(speed, reference, 100.0)
         if step > _SPEED_STEP:
             self._ramp_until = ts + RAMP_S
         elif step < -_SPEED_STEP:
-            if self.feed is None:
-                self._slow_until = ts + RAMP_S
-            elif not self._cutting:
-                self._ramp_until = ts + RAMP_S  # M5, a tool change; while it cuts, it is a stall and is judged
+            if not self._cutting and self.feed is not None:
+                self._ramp_until = ts + RAMP_S  # M5, a tool change
+            elif self._commands.get(name, 0.0) < 0.9 * reference:
+                self._slow_until = ts + RAMP_S  # perhaps meant (constant cutting speed), perhaps a stall
         if abs(step) > _SPEED_STEP or ts - since >= _SPEED_WINDOW_S:
-            self._speed = (ts, speed)
+            self._speeds[name] = (ts, speed)
 
-    def _commanded(self, ts: float, speed: float) -> None:
-        if self._command is not None and abs(speed - self._command) > _SPEED_STEP * max(speed, self._command):
+    def _commanded(self, ts: float, name: str, speed: float) -> None:
+        before = self._commands.get(name)
+        if before is not None and abs(speed - before) > _SPEED_STEP * max(speed, before):
             self._ramp_until = ts + RAMP_S
-        self._command = speed
+        self._commands[name] = speed
 
     @property
     def _cutting(self) -> bool:
@@ -251,7 +256,7 @@ class Context:
         self._rapid = feed is not None and abs(feed) >= self._settings.rapid_feed
         if was_rapid and not self._rapid:
             self._axis_until = ts + SETTLE_S
-        elif feed is not None and abs(feed) > 2 * abs(before or 0.0) + 1.0:
+        elif feed is not None and abs(feed) > 5 * abs(before or 0.0) + 1.0:
             self._start_until = max(self._start_until, ts + SETTLE_S)
 
 

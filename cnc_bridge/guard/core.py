@@ -18,18 +18,19 @@ import msgspec
 from cnc_bridge.guard.context import Context, Mask
 from cnc_bridge.guard.envelope import Cycle, Key, Memory, Seen
 from cnc_bridge.guard.settings import GuardSettings, Limits
-from cnc_bridge.guard.signals import CONTEXT, Family, Guarded, guarded
+from cnc_bridge.guard.signals import Family, Guarded, guarded, is_context
 
 Level = Literal["watch", "alert", "hold"]
 RANK: Final[Mapping[Level | None, int]] = {None: 0, "watch": 1, "alert": 2, "hold": 3}
 _RINGS = 700
+SLOWEST_S = 10.0
 _BACK_S = 1.0
 _GAP_S = 30.0
 _CALM_S = 1.0
 _MAX_SIGNALS = 200
 
 _FLOOR: Final[Mapping[Family, float]] = {
-    "spindle": 6.0, "axis": 8.0, "following": 0.01, "vibration": 0.2, "contact": 0.5, "other": 0.0,
+    "spindle": 5.0, "axis": 5.0, "following": 0.01, "vibration": 0.2, "contact": 0.5, "other": 0.0,
 }  # fmt: skip
 """What a learnt limit adds at least, in the signal's usual unit (% of rated load, mm, g): below it is noise."""
 
@@ -65,7 +66,7 @@ class _Track:
 
     __slots__ = (
         "about", "alert_since", "bound", "calm_since", "fixed", "gaps", "heard", "hold_since", "last", "paces",
-        "period", "reached", "ring",
+        "paused", "period", "reached", "ring",
     )  # fmt: skip
 
     def __init__(self, about: Guarded, fixed: Limits | None) -> None:
@@ -76,6 +77,7 @@ class _Track:
         self.gaps: deque[float] = deque(maxlen=32)
         self.last: tuple[float, float] | None = None
         self.paces = 0
+        self.paused: tuple[float, float | None] | None = None
         self.alert_since: float | None = None
         self.hold_since: float | None = None
         self.calm_since: float | None = None
@@ -89,11 +91,24 @@ class _Track:
             return
         self.gaps.append(ts - self.last[0])
         self.paces += 1
-        if self.paces in (3, 6) or self.paces % 16 == 0:
-            self.period = min(max(sorted(self.gaps)[len(self.gaps) // 5], 0.0002), 10.0)
+        if self.paces <= 8 or self.paces % 16 == 0:
+            self.period = min(max(sorted(self.gaps)[len(self.gaps) // 5], 0.0002), SLOWEST_S)
 
     def quiet(self) -> None:
-        self.alert_since = self.hold_since = None
+        self.alert_since = self.hold_since = self.paused = None
+
+    def pause(self, now: float) -> None:
+        """Not judged for a moment (a feed begins): what was above stays so, the moment does not count."""
+        if self.alert_since is not None and self.paused is None:
+            self.paused = (now - self.alert_since, None if self.hold_since is None else now - self.hold_since)
+            self.alert_since = self.hold_since = None
+
+    def resume(self, now: float) -> None:
+        if self.paused is not None:
+            alert, hold = self.paused
+            self.alert_since = now - alert
+            self.hold_since = None if hold is None else now - hold
+            self.paused = None
 
     def forget(self) -> None:
         self.quiet()
@@ -160,7 +175,7 @@ class Guard:
             self.refused += 1
             return []
         verdicts = self._advance(ts)
-        if signal in CONTEXT:
+        if is_context(signal):
             ended = self.context.update(ts, signal, _finite(value))
             if ended is not None:
                 self._cycle_ended(completed=ended == "completed")
@@ -218,11 +233,19 @@ class Guard:
     def envelope(self, ts: float, signal: str) -> float | None:
         """What good cycles reached here, without any margin; None where nothing is known or the guard is masked."""
         track = self._tracks.get(signal)
-        if track is None or self.context.mask(ts, track.about.family) is not None or not self.context.active:
+        if (
+            track is None
+            or self.context.mask(ts, track.about.family, track.period) is not None
+            or not self.context.active
+        ):
             return None
-        known = self.memory.envelope(self.context.key, signal)
-        if known is None or known.cycles < self.settings.min_cycles or self.context.hand:
+        if self.context.hand:
             return None
+        key, enough = self.context.key, self.settings.min_cycles
+        known = self.memory.envelope(key, signal)
+        if known is None or known.cycles < enough:
+            of_tool = self.memory.of_tool(key.tool, signal) if key.tool else None
+            return of_tool[1] if of_tool is not None and of_tool[0] >= enough else None
         place, by_line = self.context.place(ts)
         return known.level(place, by_line=by_line)
 
@@ -290,7 +313,7 @@ class Guard:
         chosen = self.settings.signals
         about = guarded(signal, self._units.get(signal))
         if chosen:
-            about = (about or Guarded(signal, "other", self._units.get(signal, ""), 0.1)) if signal in chosen else None
+            about = (about or Guarded(signal, "other", self._units.get(signal, ""), 1.0)) if signal in chosen else None
         track: _Track | None = None
         if about is not None and len(self._tracks) < _MAX_SIGNALS:
             usual = self._percent_limits.get(signal) if about.unit == "%" else None
@@ -306,7 +329,7 @@ class Guard:
         if track.last is not None:
             held_for = now - track.last[0]
             sustained = track.last[1] if held_for > 1.5 * track.period else min(value, track.last[1])
-        mask = context.mask(now, track.about.family)
+        mask = context.mask(now, track.about.family, track.period)
         place, by_line = context.place(now)
         bound = self._bound(track, mask, place, by_line=by_line)
         self._learn(track, mask, sustained, place, by_line=by_line)
@@ -316,9 +339,13 @@ class Guard:
         track.bound = bound
         above_alert = bound.alert is not None and value > bound.alert
         above_hold = bound.hold is not None and value > bound.hold
+        if mask is not None and bound.alert is None and not mask.ends_streaks:
+            track.pause(now)
+            return []
         if not above_alert and not above_hold:
             track.quiet()
             return self._calm(track, now)
+        track.resume(now)
         if track.alert_since is None:
             if track.calm_since is not None and now - track.calm_since > max(_CALM_S, 3 * track.period):
                 track.reached = None
@@ -411,34 +438,30 @@ class Guard:
     def _learnt(
         self, track: _Track, key: Key, place: int | None, *, by_line: bool
     ) -> tuple[float | None, float | None]:
-        """The learnt limit here, and that of the whole piece of work; the latter is None where it must not hold.
+        """The learnt limit here, and that of this tool in the whole programme; None where it must not hold.
 
-        A hold needs both: a load that this tool bears elsewhere in this work may be a cycle that runs late, a load that
-        it never bore is not.
+        A hold needs both: a load that this tool bears elsewhere in the programme may be a cycle that runs late, a load
+        that it never bore is not.
         """
         if not self.context.active or self.context.hand or track.about.family == "contact":
             return None, None
         name, enough = track.about.name, self.settings.min_cycles
         envelope = self.memory.envelope(key, name)
         if envelope is not None and envelope.cycles >= enough:
-            flat, cycles = envelope.flat, envelope.cycles
             level = envelope.level(place, by_line=by_line)
-            return self._with_margin(track, level, flat, cycles), self._with_margin(track, flat, flat, cycles)
+            whole = self.memory.of_programme(key.programme, key.tool, name)
+            return self._with_margin(track, level, envelope.cycles), self._with_margin(track, whole, envelope.cycles)
         of_tool = self.memory.of_tool(key.tool, name) if key.tool else None
         if of_tool is not None and of_tool[0] >= enough:
-            return self._with_margin(track, of_tool[1], of_tool[1], 1), None
+            return self._with_margin(track, of_tool[1], 1), None
         return None, None
 
-    def _with_margin(self, track: _Track, level: float, flat: float, cycles: int) -> float:
-        """Wider while few cycles are known; a floor keeps the noise of an idle axis from being a limit."""
-        few = 1.0 + 2.0 / cycles
-        floor = (
-            _FLOOR[track.about.family]
-            if track.about.unit == "%" or track.about.family in ("following", "vibration")
-            else 0.0
-        )
-        floor = max(floor, 0.1 * flat)
-        return level + max(self.settings.margin * few * level, floor * few)
+    def _with_margin(self, track: _Track, level: float, cycles: int) -> float:
+        """Wider while few cycles are known; the floor keeps the noise of an idle axis from being a limit."""
+        about = track.about
+        usual = about.unit == "%" or about.family in ("following", "vibration")
+        floor = max(_FLOOR[about.family] if usual else 0.0, (0.1 if usual else 0.2) * self.memory.highest(about.name))
+        return level + max(self.settings.margin * (1.0 + 2.0 / cycles) * level, floor * (1.0 + 1.0 / cycles))
 
     def _learn(self, track: _Track, mask: Mask | None, sustained: float, place: int | None, *, by_line: bool) -> None:
         context = self.context

@@ -143,6 +143,8 @@ class Memory:
     def __init__(self) -> None:
         self._envelopes: dict[tuple[Key, str], Envelope] = {}
         self._by_tool: dict[tuple[str, str], tuple[int, float]] = {}
+        self._by_programme: dict[tuple[str, str, str], float] = {}
+        self._highest: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._envelopes)
@@ -158,15 +160,26 @@ class Memory:
         """Good cycles of that tool in whatever programme, and the highest level it held there."""
         return self._by_tool.get((tool, signal))
 
+    def of_programme(self, programme: str, tool: str, signal: str) -> float:
+        """The highest level that the tool held anywhere in that programme."""
+        return self._by_programme.get((programme, tool, signal), 0.0)
+
+    def highest(self, signal: str) -> float:
+        """The highest level that the signal held anywhere: what is little, and what is much, of it."""
+        return self._highest.get(signal, 0.0)
+
     def teach(self, cycle: Cycle) -> None:
         """Learn a cycle that was good from its beginning to its end."""
         for key, signals in cycle.items():
             for signal, seen in signals.items():
                 envelope = self._envelopes.setdefault((key, signal), Envelope(seen.by_line))
                 envelope.teach(seen)
-                self._note_tool(key, signal, 1, seen.flat)
+                self._note(key, signal, 1, seen.flat)
 
-    def _note_tool(self, key: Key, signal: str, cycles: int, flat: float) -> None:
+    def _note(self, key: Key, signal: str, cycles: int, flat: float) -> None:
+        work = (key.programme, key.tool, signal)
+        self._by_programme[work] = max(self._by_programme.get(work, 0.0), flat)
+        self._highest[signal] = max(self._highest.get(signal, 0.0), flat)
         if key.tool:
             known = self._by_tool.get((key.tool, signal), (0, 0.0))
             self._by_tool[(key.tool, signal)] = (known[0] + cycles, max(known[1], flat))
@@ -176,9 +189,9 @@ class Memory:
         gone = [at for at in self._envelopes if at[0].programme == programme]
         for at in gone:
             del self._envelopes[at]
-        self._by_tool = {}
+        self._by_tool, self._by_programme, self._highest = {}, {}, {}
         for (key, signal), envelope in self._envelopes.items():
-            self._note_tool(key, signal, envelope.cycles, envelope.flat)
+            self._note(key, signal, envelope.cycles, envelope.flat)
         return len(gone)
 
     def save(self, path: Path) -> None:
@@ -231,7 +244,7 @@ class Memory:
             envelope = Envelope(entry["by"] == "line", int(entry["cycles"]), float(entry["flat"]))
             envelope.bins = {int(place): float(level) for place, level in entry["bins"].items()}
             self._envelopes[(key, str(entry["signal"]))] = envelope
-            self._note_tool(key, str(entry["signal"]), envelope.cycles, envelope.flat)
+            self._note(key, str(entry["signal"]), envelope.cycles, envelope.flat)
 
 
 def _set_aside(path: Path) -> Path | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cnc_bridge.guard.signals import CONTEXT, guarded
+from cnc_bridge.guard.signals import guarded, is_context
 
 
 class Name(NamedTuple):
@@ -65,7 +65,7 @@ def known(item: str, have: frozenset[str] = frozenset()) -> Name | None:
         found = pattern.match(low)
         if found:
             return Name(found.expand(signal), unit)
-    return Name(low) if low in CONTEXT or (_PLAIN.search(low) and guarded(low) is not None) else None
+    return Name(low) if is_context(low) or (_PLAIN.search(low) and guarded(low) is not None) else None
 
 
 def parse_map(text: str) -> dict[str, Name]:
@@ -121,4 +121,4 @@ def _parse_table(table: Mapping[str, Any]) -> dict[str, Name]:
 
 
 def _is_signal(name: str) -> bool:
-    return name == "ts" or name in CONTEXT or (name.islower() and guarded(name) is not None)
+    return name == "ts" or is_context(name) or (name.islower() and guarded(name) is not None)

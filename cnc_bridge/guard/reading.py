@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from cnc_bridge.drivers.shdr.lines import parse_time
 from cnc_bridge.guard.names import Name, known
-from cnc_bridge.guard.signals import CONTEXT, guarded
+from cnc_bridge.guard.signals import guarded, is_context
 from cnc_bridge.observations import read as read_observations
 
 _TIMES = ("ts", "timestamp", "time", "datetime", "date_time")
@@ -67,7 +67,7 @@ class Recording:
         name = name or known(item, have)
         if name is None:
             return None
-        if self._only and name.signal not in CONTEXT and name.signal not in self._only:
+        if self._only and not is_context(name.signal) and name.signal not in self._only:
             return None
         if name.signal in self.columns and self.columns[name.signal] != item and item not in self._mapping:
             return None  # two items of one name: the map's, else the first, speaks
@@ -120,7 +120,7 @@ class Recording:
             axes = []
         self.columns |= {name.signal: f"{header[a]} - {header[b]}" for name, a, b in derived}
         self.missing = [c for c, name in self._mapping.items() if c not in header and name.signal != "ts"]
-        if not any(name is not None and name.signal not in CONTEXT for name in names) and not derived:
+        if not any(name is not None and not is_context(name.signal) for name in names) and not derived:
             raise FileError(
                 f"{self.path}: no column to judge among {', '.join(header[:12])}…; name one: --map spindle_load=COLUMN"
             )
@@ -202,7 +202,7 @@ def _first_items(path: Path) -> frozenset[str]:
 
 
 def _guarded_by(mapping: Mapping[str, Name]) -> frozenset[str]:
-    return frozenset(name.signal for name in mapping.values() if name.signal not in CONTEXT and name.signal != "ts")
+    return frozenset(name.signal for name in mapping.values() if not is_context(name.signal) and name.signal != "ts")
 
 
 def _following_errors(header: list[str], only: frozenset[str]) -> list[tuple[Name, int, int]]:
@@ -249,4 +249,4 @@ def _value(text: str) -> Any:
 
 def is_judged(signal: str) -> bool:
     """Whether a guard can say something of this signal."""
-    return signal not in CONTEXT and guarded(signal) is not None
+    return not is_context(signal) and guarded(signal) is not None

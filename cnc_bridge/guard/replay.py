@@ -28,7 +28,7 @@ def learn(recordings: Iterable[Recording], settings: GuardSettings, memory: Memo
     for recording in recordings:
         pupil = Guard(settings.model_copy(update={"limits": {}, "min_cycles": 1000}), taught, trusting=True)
         for sample in recording.samples():
-            _feed(pupil, sample)
+            feed(pupil, sample)
         pupil.finish(completed=True)
     return taught
 
@@ -36,10 +36,11 @@ def learn(recordings: Iterable[Recording], settings: GuardSettings, memory: Memo
 def judge(guard: Guard, samples: Iterable[Sample]) -> Iterator[Verdict]:
     """The verdicts of `guard` over `samples`, in order."""
     for sample in samples:
-        yield from _feed(guard, sample)
+        yield from feed(guard, sample)
 
 
-def _feed(guard: Guard, sample: Sample) -> list[Verdict]:
+def feed(guard: Guard, sample: Sample) -> list[Verdict]:
+    """One sample into a guard; an alarm spoils its cycle."""
     if not sample.signal:
         guard.alarmed()
         return guard.tick(sample.ts)

@@ -39,13 +39,18 @@ class Guarded:
     period_s: float
 
 
+def is_context(name: str) -> bool:
+    """Whether `name` only tells what the machine does; every spindle's speed does (`spindle_speed_2`)."""
+    return name in CONTEXT or name.startswith(("spindle_speed", "spindle_command"))
+
+
 def guarded(name: str, unit: str | None = None) -> Guarded | None:
     """How `name` is guarded; None when it is context, or a signal that says nothing of a collision."""
-    if name in CONTEXT:
+    if is_context(name):
         return None
     for family, pattern in _FAMILIES:
         if pattern.search(name):
-            return Guarded(name, family, _unit(name, family) if unit is None else unit, 0.1)
+            return Guarded(name, family, _unit(name, family) if unit is None else unit, 1.0)
     return None
 
 
