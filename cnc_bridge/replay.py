@@ -18,7 +18,7 @@ from cnc_bridge.drivers.shdr.lines import parse_time
 
 _log = logging.getLogger(__name__)
 OKUMA = Path(__file__).parent / "recordings" / "okuma.txt"
-"""A real Okuma lathe: four programmes, 5 parts, 22 minutes of cutting. See NOTICE beside it."""
+"""A real Okuma lathe: four programmes, a part of each, 22 minutes of cutting. See NOTICE beside it."""
 
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z?\|")
 _MULTILINE = re.compile(rb"--multiline--(\S*)$")

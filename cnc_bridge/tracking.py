@@ -50,6 +50,8 @@ class TrackerState(msgspec.Struct, frozen=True):
     cycle_programme: str | None = None
     cycle_uncertain: bool = False
     alarms: list[ActiveAlarm] = []
+    has_run: bool = False
+    """Whether this machine was ever heard to say ACTIVE: only then does its not saying it prove anything."""
 
 
 class Tracker:
@@ -83,7 +85,9 @@ class Tracker:
         self._clock = self._clock_before = SourceClock(started.mono)
         self._clock_said = started.mono
         self._silent_at_link_up = False
-        self._has_run = self._ran_since_count = False
+        self._has_run = saved.has_run
+        self._ran_since_count = self._began_since_count = False
+        self._programme_at_count = saved.programme
 
     @property
     def state(self) -> TrackerState:
@@ -98,6 +102,7 @@ class Tracker:
             self._cycle_programme,
             self._cycle_uncertain,
             self._alarms.active,
+            self._has_run,
         )
 
     def current(self) -> Mapping[str, model.Value]:
@@ -165,7 +170,7 @@ class Tracker:
 
     def _lose_sight(self) -> None:
         self._count_gap = self._execution_gap = True
-        self._ran_since_count = True  # for all that is known
+        self._ran_since_count = self._began_since_count = True  # for all that is known
         self._cycle_uncertain = self._cycle_began is not None
 
     def _reading(self, reading: Reading) -> list[Event]:
@@ -212,9 +217,10 @@ class Tracker:
             self._count_gap = True
             return []
         before, gap = self._part_count, self._count_gap
-        idle = self._idle_since_count() and not gap
+        idle = self._nothing_made_since_count() and not gap
         self._part_count, self._count_gap = value, False
-        self._ran_since_count = self._execution == "ACTIVE"
+        self._ran_since_count, self._began_since_count = self._execution == "ACTIVE", False
+        self._programme_at_count = self._programme
         if before is None or before == value:
             return []
         reset = value < before or idle
@@ -224,17 +230,24 @@ class Tracker:
             return [SourceTrouble("error", "count_jumped", "part_count", f"{before} to {value}", sentence, at)]
         return [PartsCounted(before, value, delta, self._programme, reset, gap, at, source_time)]
 
-    def _idle_since_count(self) -> bool:
-        """Whether nothing can have been made since the counter was last read: it was set, or is another programme's."""
-        return self._has_run and not self._ran_since_count and not self._execution_gap and self._execution is not None
+    def _nothing_made_since_count(self) -> bool:
+        """Whether the counter was set, or is now another programme's: nothing ran since it was last read.
+
+        The end of a cycle whose part was counted already is nothing new, when another programme has come since.
+        """
+        if not self._has_run or self._execution_gap or self._execution in (None, "ACTIVE"):
+            return False
+        changed = self._programme != self._programme_at_count
+        return not self._ran_since_count or (changed and not self._began_since_count)
 
     def _cycle(self, value: model.Value, at: datetime) -> list[Event]:
         before, self._execution = self._execution, None if value is None else str(value)
         gap, self._execution_gap = self._execution_gap, value is None
         if value is None:
-            self._ran_since_count = True  # for all that is known
+            self._ran_since_count = self._began_since_count = True  # for all that is known
         if value == "ACTIVE":
             self._has_run = self._ran_since_count = True
+            self._began_since_count = self._began_since_count or before != "ACTIVE"
             if self._cycle_began is None and self._values.get("mode") not in model.HAND_MODES:
                 # found running: it began before we looked
                 self._cycle_began, self._cycle_uncertain = at, gap

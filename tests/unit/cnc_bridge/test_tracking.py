@@ -1,13 +1,12 @@
 import itertools
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnc_bridge.model import Value
-from cnc_bridge.port import Condition, Heard, Link, Moment, Reading
-from cnc_bridge.tracking import (
+from cnc_bridge.events import (
     AlarmCleared,
     AlarmRaised,
     CycleEnded,
@@ -16,10 +15,12 @@ from cnc_bridge.tracking import (
     SamplesReady,
     SourceTrouble,
     StateChanged,
-    Tracker,
-    TrackerState,
 )
+from cnc_bridge.model import Value
+from cnc_bridge.port import Condition, Heard, Link, Moment, Reading
+from cnc_bridge.tracking import Tracker, TrackerState
 
+Kind = TypeVar("Kind")
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
 
@@ -61,8 +62,8 @@ class Machine:
         saved = msgspec.json.decode(msgspec.json.encode(self.tracker.state), type=TrackerState)
         return Machine(saved, at=self.t + absent)
 
-    def of(self, *kinds: type) -> list[Event]:
-        return [event for event in self.events if isinstance(event, kinds)]
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        return [event for event in self.events if isinstance(event, kind)]
 
     @property
     def states(self) -> list[str]:
@@ -189,42 +190,133 @@ def test_a_counter_that_jumps_beyond_reason_is_reported_and_not_counted() -> Non
     assert [event.code for event in machine.of(SourceTrouble)] == ["count_jumped"]
 
 
-action = st.one_of(
-    st.tuples(st.just("parts"), st.integers(0, 5)),
-    st.tuples(st.just("reset"), st.integers(0, 3)),
-    st.tuples(st.sampled_from(["repeat", "restart", "link lost", "long silence", "unavailable"]), st.just(0)),
+def test_a_counter_of_another_programme_is_no_part() -> None:
+    """Controllers that count for each programme show another number when the programme is changed, before any cut."""
+    machine = Machine()
+    for signal, value in (
+        ("programme", "O1"), ("part_count", 10), ("execution", "ACTIVE"), ("execution", "PROGRAM_COMPLETED"),
+        ("part_count", 11), ("execution", "READY"),
+        ("programme", "O2"), ("part_count", 50), ("execution", "ACTIVE"), ("execution", "READY"), ("part_count", 51),
+        ("part_count", 11), ("programme", "O1"), ("execution", "ACTIVE"), ("part_count", 12),
+    ):  # fmt: skip
+        machine.says(signal, value)
+    counted = [event for event in machine.events if isinstance(event, PartsCounted)]
+    assert [(event.delta, event.reset, event.programme) for event in counted] == [
+        (1, False, "O1"),
+        (0, True, "O2"),
+        (1, False, "O2"),
+        (0, True, "O2"),
+        (1, False, "O1"),
+    ]
+
+
+def test_a_counter_is_believed_where_no_execution_word_ever_said_active() -> None:
+    machine = Machine()
+    machine.says("execution", "READY")
+    machine.says("part_count", 4)
+    machine.says("part_count", 6)
+    assert machine.deltas == [2]
+
+
+class Shop:
+    """A controller with its part counter, and what really was made; it tells the tracker what a controller tells."""
+
+    def __init__(self, count: int, *, tells_execution: bool, per_programme: bool) -> None:
+        self.machine = Machine()
+        self.made, self.deltas = 0, list[int]()
+        self.tells_execution, self.per_programme = tells_execution, per_programme
+        self.programme, self.counts = "O1", {"O1": count, "O2": 3 * count + 7}
+        self.tell_all()
+
+    @property
+    def count(self) -> int:
+        return self.counts[self.programme if self.per_programme else "O1"]
+
+    @count.setter
+    def count(self, value: int) -> None:
+        self.counts[self.programme if self.per_programme else "O1"] = value
+
+    def tell_all(self) -> None:
+        """The controller's present state, as it is sent after a connection."""
+        self.machine.says("programme", self.programme)
+        if self.tells_execution:
+            self.machine.says("execution", "READY")
+        self.machine.says("part_count", self.count)
+
+    def cuts(self, parts: int) -> None:
+        """A cycle that makes `parts` (0: warm-up, probing)."""
+        if self.tells_execution:
+            self.machine.says("execution", "ACTIVE")
+        self.count, self.made = self.count + parts, self.made + parts
+        self.machine.says("part_count", self.count)
+        if self.tells_execution:
+            self.machine.says("execution", "PROGRAM_COMPLETED")
+
+    def cuts_unheard(self, parts: int) -> None:
+        """Parts of the absence: only the counter knows of them."""
+        self.count, self.made = self.count + parts, self.made + parts
+
+    def is_reset(self) -> None:
+        self.count = 0
+        self.machine.says("part_count", 0)
+
+    def changes_programme(self) -> None:
+        self.programme = {"O1": "O2", "O2": "O1"}[self.programme]
+        self.machine.says("programme", self.programme)
+        self.machine.says("part_count", self.count)
+
+    def counter_is_lost(self) -> None:
+        self.machine.says("part_count", None)
+        self.machine.says("part_count", self.count)
+
+    def loses_the_link(self, parts: int) -> None:
+        self.machine.link(up=False)
+        self.cuts_unheard(parts)
+        self.machine.link(up=True)
+        self.tell_all()
+
+    def controller_restarts(self) -> None:
+        """Power off and on: the counter begins at 0, and everything is told again."""
+        self.machine.link(up=False)
+        self.machine.waits(12)
+        self.counts = dict.fromkeys(self.counts, 0)
+        self.machine.link(up=True)
+        self.tell_all()
+
+    def agent_restarts(self, parts: int) -> None:
+        self.deltas += self.machine.deltas
+        self.machine = self.machine.restarts()
+        self.cuts_unheard(parts)
+        self.machine.link(up=True)
+        self.tell_all()
+
+    def total(self) -> list[int]:
+        return self.deltas + self.machine.deltas
+
+
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["cuts", "loses_the_link", "agent_restarts"]), st.integers(0, 4)),
+        st.tuples(st.sampled_from(["is_reset", "changes_programme", "counter_is_lost", "controller_restarts"])),
+    ),
+    max_size=40,
 )
 
 
-@given(st.integers(0, 50), st.lists(action, max_size=60))
+@given(st.integers(0, 50), moves, st.booleans(), st.booleans())
 def test_whatever_the_counter_goes_through_the_sum_is_the_parts_made(
-    start: int, actions: list[tuple[str, int]]
+    start: int, doings: list[tuple[str, int] | tuple[str]], tells_execution: bool, per_programme: bool
 ) -> None:
-    """A reset is only seen when the counter is read below its old value: so it is read right after it."""
-    machine = Machine()
-    count, made, deltas = start, 0, list[int]()
-    machine.says("part_count", count)
-    for what, number in actions:
-        if what == "parts":
-            count, made = count + number, made + number
-        elif what == "reset":
-            if number >= count:
-                continue  # the counter cannot tell: no controller's reset would be seen here
-            count, made = number, made + number
-        elif what == "restart":
-            deltas += machine.deltas
-            machine = machine.restarts()
-        elif what == "link lost":
-            machine.link(up=False)
-            machine.link(up=True)
-        elif what == "long silence":
-            machine.waits(12)
-        elif what == "unavailable":
-            machine.says("part_count", None)
-        machine.says("part_count", count)
-    deltas += machine.deltas
-    assert sum(deltas) == made
-    assert all(delta >= 0 for delta in deltas)
+    """Counter reset, controller and agent restarted, link and counter lost, programme changed: never twice, never less.
+
+    A counter for each programme can only be followed where the machine tells when it runs, and not over an absence.
+    """
+    shop = Shop(start, tells_execution=tells_execution, per_programme=per_programme and tells_execution)
+    shop.cuts(1)
+    for doing, *parts in doings:
+        getattr(shop, doing)(*parts)
+    assert sum(shop.total()) == shop.made
+    assert all(delta >= 0 for delta in shop.total())
 
 
 def test_a_cycle_runs_from_active_to_the_end_of_the_programme_through_a_feed_hold() -> None:
@@ -277,6 +369,34 @@ def test_an_alarm_is_raised_and_cleared_once_also_over_a_restart() -> None:
     assert after.of(AlarmRaised) == []
     assert [event.code for event in after.events if isinstance(event, AlarmCleared)] == ["1042", "77"]
     assert after.states == ["stopped"]
+
+
+def test_all_the_alarms_of_a_condition_at_once_end_the_others() -> None:
+    """What an MTConnect agent gives after a reconnect: under one condition these are active, and no other."""
+    machine = Machine()
+    machine.condition("FAULT", "1")
+    machine.condition("FAULT", "2")
+    for code in ("2", "3"):
+        now = moment(machine.t + 1)
+        machine._keep(machine.tracker.feed(Condition("system", "FAULT", code, "", None, now, True, ("2", "3"))))
+    said = [
+        (type(event).__name__, event.code) for event in machine.events if isinstance(event, AlarmRaised | AlarmCleared)
+    ]
+    assert said == [("AlarmRaised", "1"), ("AlarmRaised", "2"), ("AlarmCleared", "1"), ("AlarmRaised", "3")]
+
+
+def test_a_fault_whose_condition_is_unavailable_makes_no_state_and_is_not_over() -> None:
+    machine = Machine()
+    machine.says("execution", "STOPPED")
+    machine.condition("FAULT", "1")
+    machine.says("execution", None)
+    machine.condition("UNAVAILABLE")
+    assert machine.states == ["stopped", "alarm", "silent"]
+    machine.says("execution", "STOPPED")
+    machine.condition("FAULT", "1")
+    assert machine.states[3:] == ["stopped", "alarm"]
+    assert len(machine.of(AlarmRaised)) == 1
+    assert machine.of(AlarmCleared) == []
 
 
 def test_a_plain_alarm_number_replaces_the_one_before() -> None:
@@ -338,3 +458,58 @@ def test_state_events_never_go_back_in_time() -> None:
         machine.says("execution", word, source=START + timedelta(seconds=10 - number))
     times = [event.at for event in machine.events if isinstance(event, StateChanged)]
     assert times == sorted(times)
+
+
+def test_the_offset_of_the_controllers_clock_is_said_once_a_minute() -> None:
+    """Two hours slow, readings 50 to 250 ms on their way: the least delayed of them tells the offset."""
+    machine = Machine()
+    machine.link(up=True)
+    machine.says("mode", "AUTOMATIC", source=START - timedelta(days=3))
+    for number in range(700):
+        delay = timedelta(milliseconds=50 + 100 * (number % 3))
+        source = moment(machine.t + 0.2).wall - timedelta(hours=2) - delay
+        machine.says("spindle_load", 1.0, 0.2, source=source)
+        machine._keep(machine.tracker.tick(moment(machine.t)))
+    said = machine.of(SamplesReady)
+    offsets = [value for batch in said if batch.signal == "clock_offset" for value in batch.values]
+    assert len(offsets) == 2
+    assert all(abs(offset - (7_200_000 + 50)) < 1 for offset in offsets)
+    assert {batch.unit for batch in said if batch.signal == "clock_offset"} == {"ms"}
+
+
+def test_no_offset_is_told_from_old_values_alone() -> None:
+    machine = Machine(stale_after_s=1000)
+    machine.link(up=True)
+    machine.says("mode", "AUTOMATIC", source=START - timedelta(hours=3))
+    machine.waits(130, heartbeat=True)
+    assert not [one for one in machine.of(SamplesReady) if one.signal == "clock_offset"]
+
+
+def test_what_the_far_side_kept_during_a_short_absence_has_its_own_time() -> None:
+    machine = Machine(stale_after_s=30)
+    machine.says("execution", "ACTIVE", source=moment(0.1).wall)
+    machine.link(up=False)
+    machine.waits(20)
+    machine.link(up=True)
+    for word, at in (("READY", 8), ("ACTIVE", 12)):
+        kept = Reading("execution", word, moment(at).wall, moment(machine.t), kept=True)
+        machine._keep(machine.tracker.feed(kept))
+    changes = [(event.state, event.at) for event in machine.events if isinstance(event, StateChanged)]
+    assert changes == [("running", moment(0.1).wall), ("ready", moment(8).wall), ("running", moment(12).wall)]
+
+
+def test_an_absence_that_was_said_to_be_silent_stays_silent_but_its_cycles_have_their_times() -> None:
+    machine = Machine(stale_after_s=10)
+    machine.says("execution", "ACTIVE", source=moment(0.1).wall)
+    machine.link(up=False)
+    machine.waits(60)
+    machine.link(up=True)
+    back = machine.t
+    for word, at in (("READY", 20), ("ACTIVE", 25), ("READY", 45)):
+        kept = Reading("execution", word, moment(at).wall, moment(machine.t), kept=True)
+        machine._keep(machine.tracker.feed(kept))
+    changes = [(event.state, event.at) for event in machine.events if isinstance(event, StateChanged)]
+    assert [state for state, _ in changes] == ["running", "silent", "ready", "running", "ready"]
+    assert {at for _, at in changes[2:]} == {moment(back).wall}
+    cycles = [(event.began, event.ended) for event in machine.events if isinstance(event, CycleEnded)]
+    assert cycles == [(moment(0.1).wall, moment(20).wall), (moment(25).wall, moment(45).wall)]
