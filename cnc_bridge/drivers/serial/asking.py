@@ -9,6 +9,7 @@ from cnc_bridge.port import DriverFaultError
 from cnc_bridge.serial_line.line import Line
 from cnc_bridge.serial_line.settings import LineSettings
 
+UNKNOWN_S = 0.2
 GREETINGS = 4
 """How often ``?Q100`` is tried: the first one after connecting may stay unanswered (Haas says so itself)."""
 
@@ -66,7 +67,7 @@ async def ask(line: Line, command: str, patience: float) -> Answer | None:
     while (left := until - time.monotonic()) > 0:
         for item in splitter.feed(await line.read(left)):
             if isinstance(item, Unknown):
-                return None
+                until = min(until, time.monotonic() + UNKNOWN_S)  # or it was said to another client
             if isinstance(item, Answer) and item.command == base and item.variable in (None, int(variable or 0)):
                 return item
     return None

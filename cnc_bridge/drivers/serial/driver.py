@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator
 
 from cnc_bridge.drivers.serial.asking import ask, greet, illegible
-from cnc_bridge.drivers.serial.haas import Answer, Garbled, Item, Rota, Splitter, Unknown, parse_query, request
+from cnc_bridge.drivers.serial.haas import Answer, Garbled, Item, Splitter, Unknown, parse_query, request
+from cnc_bridge.drivers.serial.rota import WATCH_S, Rota
 from cnc_bridge.drivers.serial.settings import Settings
 from cnc_bridge.port import Clock, Driver, DriverFaultError, Finding, NotAllowedError, ProgrammeFile
 from cnc_bridge.serial_line import tape, transfer
@@ -73,9 +74,7 @@ class ControllerDriver(Driver):
             for item in splitter.feed(data):
                 garbled += self._hear(item, rota)
             if rota.asked is not None and time.monotonic() >= deadline:
-                given_up = rota.timed_out(time.monotonic())
-                if given_up is not None:
-                    self._not_known(given_up, "stays unanswered")
+                self._given_up(rota.timed_out(time.monotonic()), "stays unanswered")
                 if rota.unanswered >= MUTE_AFTER:
                     raise (
                         illegible(line.name, garbled + damaged, line.settings)
@@ -96,13 +95,23 @@ class ControllerDriver(Driver):
             fault = illegible(self.config.address, item.size, self.config.line)
             self._problem("garbled_answer", "line", fault.message, fault.message_fr)
             return True
-        if isinstance(item, Unknown) and rota.asked is not None:
-            self._not_known(rota.asked, "is not known to this controller")
-        command = rota.hear(item, time.monotonic())
-        if isinstance(item, Answer) and command is not None:
-            self._values(command, item)
-        if isinstance(item, (Answer, Unknown)):
+        now = time.monotonic()
+        if isinstance(item, Unknown):
             self._heard()
+            self._given_up(rota.refused(now), "is not known to this controller")
+        elif isinstance(item, Answer):
+            self._heard()
+            command = rota.hear(item, now)
+            if command is not None:
+                self._values(command, item)
+            elif rota.withheld * self.config.poll_s > WATCH_S:
+                self._problem(
+                    "another_client",
+                    "macros",
+                    f"{self.config.address}: another client asks too, and macro values come without their number",
+                    "Un autre logiciel interroge aussi cette machine, qui ne nomme pas ses variables : charge et "
+                    "vitesse de broche ne sont pas lues. N'en garder qu'un, ou retirer ces signaux.",
+                )
         return False
 
     def _values(self, command: str, answer: Answer) -> None:
@@ -115,7 +124,7 @@ class ControllerDriver(Driver):
             source = self.config.signals[name]
             self._value(name, source, raw.upper() if source.words else raw, None, received)
 
-    def _not_known(self, command: str, why: str) -> None:
+    def _given_up(self, command: str | None, why: str) -> None:
         received = self.clock.now()
         for name, query in self._queries.items():
             if query.command == command:

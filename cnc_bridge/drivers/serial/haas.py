@@ -8,7 +8,6 @@ Sources: Haas, "Machine Data Collection" (service pages); the label variants are
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -16,7 +15,7 @@ import msgspec
 
 MAX_PIECE = 512
 _SEPARATORS = re.compile(rb"[\x02\x03\x17\r\n>]+")
-_QUERY = re.compile(r"^Q(\d{3})(?: (\d{1,5}))?(?::(status|programme|parts|alarm))?$")
+_QUERY = re.compile(r"Q(\d{3})(?: (\d{1,5}))?(?::(status|programme|parts|alarm))?", re.ASCII)
 
 LABELS: Mapping[str, tuple[str, ...]] = {
     "Q100": ("SERIAL NUMBER", "S/N"),
@@ -46,7 +45,7 @@ class Query(msgspec.Struct, frozen=True):
 
 def parse_query(text: str) -> Query:
     """A query as the configuration writes it. Raises ValueError; E commands, which write, do not exist here."""
-    found = _QUERY.match(text)
+    found = _QUERY.fullmatch(text)
     if not found or f"Q{found[1]}" not in LABELS:
         raise ValueError(f"{text!r} is no Q command: write Q104, Q500:status or Q600 1098 (known: {', '.join(LABELS)})")
     number, variable, part = found.groups()
@@ -170,79 +169,3 @@ def _combined(label: str, fields: list[str]) -> Answer | None:
 
 def _with_alarm(values: dict[str, str]) -> dict[str, str]:
     return values | {"alarm": "ALARM ON" if values["status"] == "ALARM ON" else "0"}
-
-
-class Rota:
-    """Which command is to be asked next, and whether what comes answers it. Times in seconds.
-
-    One question at a time. A command that the controller does not know, or has left unanswered `misses` times while it
-    answered others, is left alone for a minute.
-    """
-
-    again_after_s = 60.0
-    foreign_s = 10.0
-    doubled_s = 0.05
-    misses = 3
-
-    def __init__(self, periods: Mapping[str, float], now: float) -> None:
-        self._periods = dict(periods)
-        self._due = dict.fromkeys(periods, now)
-        self._missed: Counter[str] = Counter()
-        self._foreign_until = self._quiet_until = now
-        self._last: str | None = None
-        self.asked: str | None = None
-        self.asked_before: str | None = None
-        self.unanswered = 0
-        """Questions in a row that brought nothing."""
-
-    def next(self, now: float) -> tuple[str | None, float]:
-        """The command to ask now, if one is due, and else the seconds until one is."""
-        command = min(self._due, key=self._due.__getitem__)
-        wait = max(self._due[command], self._quiet_until) - now
-        if wait > 0:
-            return None, wait
-        self.asked = command
-        return command, 0.0
-
-    def hear(self, item: Item, now: float) -> str | None:
-        """The command whose values `item` brings, be it ours or another client's; None when it is not to be used."""
-        if isinstance(item, Unknown):
-            self._settle(now, self.again_after_s)
-            return None
-        if not isinstance(item, Answer):
-            return None
-        command = item.command
-        if command == "Q600" and item.variable is not None:
-            command = f"Q600 {item.variable}"
-        elif command == "Q600":
-            self._quiet_until = now + self.doubled_s  # the same once more must not pass for the next variable
-            if self.asked is None or not self.asked.startswith("Q600") or now < self._foreign_until:
-                self._foreign_until = now + (self.foreign_s if self._last != "Q600" else 0.0)
-                return None
-            self._settle(now)
-            self._last = "Q600"
-            return self.asked_before
-        if command == self.asked or item.values.get("status") == "BUSY":
-            self._settle(now)
-        elif command != self._last:  # another client asks too: a macro's value without its number may be its own
-            self._foreign_until = now + self.foreign_s
-        self._last = command
-        return command
-
-    def timed_out(self, now: float) -> str | None:
-        """Nobody answered. The command that was asked, when it is given up for a minute."""
-        self.unanswered += 1
-        command, self.asked = self.asked, None
-        if command is None:
-            return None
-        self._missed[command] += 1
-        given_up = self._missed[command] >= self.misses and self.unanswered < self.misses
-        self._due[command] = now + (self.again_after_s if given_up else self._periods[command])
-        return command if given_up else None
-
-    def _settle(self, now: float, after: float | None = None) -> None:
-        if self.asked is not None:
-            self._due[self.asked] = now + (after if after is not None else self._periods[self.asked])
-            self._missed[self.asked] = 0
-        self.asked_before, self.asked = self.asked, None
-        self.unanswered = 0
