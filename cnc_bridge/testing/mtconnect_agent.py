@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import ssl
 import sys
 import time
 import zlib
@@ -139,11 +140,16 @@ class MTConnectAgent:
     """
 
     def __init__(
-        self, devices: bytes | None = None, host: str = "127.0.0.1", port: int = 0, buffer_size: int = 16_384
+        self,
+        devices: bytes | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        buffer_size: int = 16_384,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._root = ET.fromstring(devices or OKUMA_DEVICES.read_bytes())  # noqa: S314 - a file of the test's own
         self._items = list(_items(self._root))
-        self._host, self.port, self._buffer_size = host, port, buffer_size
+        self._host, self.port, self._buffer_size, self._tls = host, port, buffer_size, tls
         self.store = Store(self._items, buffer_size)
         self.requests: list[str] = []
         self.deaf = self.frozen = False
@@ -155,10 +161,10 @@ class MTConnectAgent:
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._client, self._host, self.port)
+        self._server = await asyncio.start_server(self._client, self._host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
