@@ -270,10 +270,15 @@ async def compared(settings: Settings, old: VersionView, new: VersionView) -> Di
 
 def misfits(reading: Any, machine: MachineView | None) -> list[str]:
     """What does not fit between a stored reading and a machine."""
-    shown = Reading(**reading) if isinstance(reading, dict) else reading
+    shown = reading_of(reading) if isinstance(reading, dict) else reading
     if machine is None:
         return rules.warnings(shown, machine="", label="", controller="")
     return rules.warnings(shown, machine=machine.code, label=machine.label, controller=machine.controller)
+
+
+def reading_of(stored: dict[str, Any]) -> Reading:
+    """A reading as its row holds it: JSON knows no tuples."""
+    return Reading(**stored | {"listed": tuple(stored["listed"]), "called": tuple(stored["called"])})
 
 
 async def touched(uow: UnitOfWork, programme_id: int) -> None:
@@ -343,7 +348,7 @@ async def _views(uow: UnitOfWork, rows: Sequence[CnProgramme], role: Role) -> li
 
 
 def _version_view(row: CnVersion, machine: MachineView | None, role: Role) -> VersionView:
-    reading = Reading(**row.reading)
+    reading = reading_of(row.reading)
     status = _status(row)
     return VersionView(
         row.id, row.programme_id, row.number, row.sha256, row.size, status, row.origin, row.file_name, row.comment,

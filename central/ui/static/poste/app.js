@@ -3,6 +3,7 @@ import { BadCheck, formatCode, parseCode } from './codes.js';
 import * as clock from './clock.js';
 import * as dialogs from './dialogs.js';
 import { meaning, operations, reasons, firstPhase } from './model.js';
+import * as programmes from './programmes.js';
 import { listen } from './scan.js';
 import * as sender from './sender.js';
 import * as store from './store.js';
@@ -114,6 +115,8 @@ async function read(candidates, format = 'clavier', mode = ui.mode) {
   await load();
   const found = meaning(candidates, data.copy, parseCode, BadCheck);
   if (found.type === 'bad') return toast(`Code mal lu : ${found.text}. Scannez encore une fois.`, 'attention');
+  if (found.type === 'programme') return withOperator(() => programmes.scanned(found.id, data.agent, data.operator.id));
+  programmes.close();
   if (found.type === 'person') return choose(found.id);
   if (found.type === 'operation') return withOperator(() => operationRead(found.id));
   if (mode) return withOperator(() => moved(found.text, format, mode));
@@ -153,6 +156,7 @@ async function choose(id) {
 }
 
 async function leave() {
+  programmes.close();
   await store.put('operator', null);
   Object.assign(ui, { mode: null, selected: null, after: null, item: null, taken: [] });
   await refresh();
@@ -170,7 +174,7 @@ async function type() {
 function render() {
   // An action area that has the focus keeps it: the same button, found by its key.
   const key = document.activeElement?.dataset?.key;
-  const body = !data.operator ? who() : ui.item ? ask() : post();
+  const body = !data.operator ? who() : programmes.open() ? programmes.screen() : ui.item ? ask() : post();
   screen.replaceChildren(top(), h('main', {}, body), data.operator ? bottom() : '');
   if (key) screen.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
 }
@@ -292,6 +296,7 @@ listen((candidates) => {
   const { mode } = ui;
   inTurn(() => read(candidates, 'lecteur', mode));
 });
+programmes.onChange(render);
 store.onChange(refresh);
 sender.onState(render);
 await refresh();

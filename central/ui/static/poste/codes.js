@@ -1,6 +1,6 @@
 // The codes that Copeau prints, `OP:OF118-20:9`: the same check as contracts/codes.py (ISO/IEC 7064 MOD 37,36).
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ';
-const TYPES = new Set(['OP', 'IT', 'PL', 'PE', 'MA']);
+const TYPES = new Set(['OP', 'IT', 'PL', 'PE', 'MA', 'PROG']);
 
 export class BadCheck extends Error {}
 

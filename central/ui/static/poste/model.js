@@ -68,7 +68,7 @@ export function meaning(candidates, copy, parseCode, BadCheck) {
   for (const text of candidates) {
     try {
       const own = parseCode(text);
-      if (own) return own.type === 'PE' ? personOf(own.id, text, copy) : { type: { OP: 'operation', IT: 'item', PL: 'place', MA: 'machine' }[own.type], id: own.id, text };
+      if (own) return own.type === 'PE' ? personOf(own.id, text, copy) : { type: { OP: 'operation', IT: 'item', PL: 'place', MA: 'machine', PROG: 'programme' }[own.type], id: own.id, text };
     } catch (error) {
       if (!(error instanceof BadCheck)) throw error;
       bad = true;
