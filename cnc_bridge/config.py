@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from cnc_bridge import catalogue
+from cnc_bridge.guard.settings import GuardSettings
 from cnc_bridge.port import Clock, Driver
 from cnc_bridge.settings import DriverSettings
 
@@ -44,6 +45,9 @@ class MachineSection(BaseModel):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="as in the centre: `tour-1`")]
     name: str = ""
     stale_after_s: Annotated[float | None, Field(gt=0, le=120, description="default: the driver's own bound")] = None
+    guard: Annotated[
+        GuardSettings | None, Field(description="the collision guard; none unless this table is there")
+    ] = None
 
 
 class MachineSource(BaseModel):
@@ -90,9 +94,24 @@ def parse(table: Mapping[str, Any]) -> MachineSource:
         complaints.append((("driver", "kind"), f"{said}: use one of {known}"))
     else:
         driver = _validated(catalogue.settings_type(str(kind)), driver_table, ("driver",), complaints)
+    if machine is not None and machine.guard is not None and driver is not None:
+        complaints += _guard_complaints(machine.guard, driver)
     if complaints or machine is None or driver is None:
         raise ConfigError(complaints)
     return MachineSource(machine=machine, driver=driver)
+
+
+def _guard_complaints(guard: GuardSettings, driver: DriverSettings) -> list[tuple[tuple[str | int, ...], str]]:
+    """A hold needs a way to the machine, and the machine's word that it may be used."""
+    if guard.mode != "hold" or guard.relay is not None:
+        return []
+    if "hold" not in catalogue.manifest(driver.kind).capabilities:
+        said = f'the {driver.kind} driver cannot hold: use `mode = "alert"`, or wire a relay ([machine.guard.relay])'
+        return [(("machine", "guard", "mode"), said)]
+    if "hold" not in driver.allow:
+        said = '`mode = "hold"` needs `allow = ["hold"]` in the driver\'s table: this machine does not allow holds yet'
+        return [(("machine", "guard", "mode"), said)]
+    return []
 
 
 def load(path: Path) -> MachineSource:

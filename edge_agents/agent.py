@@ -120,9 +120,12 @@ def make_parts(config: AgentConfig) -> list[Part]:
 
         parts += [ScannerPart(section) for section in config.scanner]
     if config.machine:
+        from edge_agents.parts.guard import GuardPart
         from edge_agents.parts.machine import MachinePart
         from edge_agents.parts.programmes import Exchange
 
         exchange = Exchange(config.centre.http_address, config.centre.programmes_s)
-        parts += [MachinePart(source, exchange) for source in config.machine]
+        for source in config.machine:
+            guard = GuardPart(source, config.outbox.path.parent) if source.machine.guard is not None else None
+            parts += [MachinePart(source, exchange, guard), *([guard] if guard is not None else [])]
     return parts

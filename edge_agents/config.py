@@ -261,11 +261,12 @@ def _machine(entry: Any, where: _Where, directory: Path, complaints: list[tuple[
     if not isinstance(entry, Mapping) or "name" not in entry or "driver" not in entry:
         complaints.append((where, 'a machine needs `name` and `driver` ("opcua" or "shdr")'))
         return None
-    own = {"name", "driver", "label", "stale_after_s"}
+    own = {"name", "driver", "label", "stale_after_s", "guard"}
     settings = {key: _path_beside(key, value, directory) for key, value in entry.items() if key not in own}
     machine = {"id": entry["name"], "name": entry.get("label", "")}
-    if "stale_after_s" in entry:
-        machine["stale_after_s"] = entry["stale_after_s"]
+    machine |= {key: entry[key] for key in ("stale_after_s", "guard") if key in entry}
+    if isinstance(machine.get("guard"), Mapping) and isinstance(machine["guard"].get("memory"), str):
+        machine["guard"] = {**machine["guard"], "memory": str(directory / machine["guard"]["memory"])}
     try:
         return parse_machine({"machine": machine, "driver": {"kind": entry["driver"], **settings}})
     except MachineConfigError as error:

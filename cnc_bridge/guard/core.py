@@ -169,6 +169,11 @@ class Guard:
         """Guarded signals that were heard."""
         return [name for name, track in self._tracks.items() if track is not None and track.heard]
 
+    @property
+    def seeing(self) -> list[str]:
+        """Guarded signals that have a value now."""
+        return [name for name, track in self._tracks.items() if track is not None and track.last is not None]
+
     def feed(self, ts: float, signal: str, value: float | str | None) -> list[Verdict]:
         """One value at `ts` seconds. Time that goes back more than a second is a new session; less is disorder."""
         if not math.isfinite(ts):

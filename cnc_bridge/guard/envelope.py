@@ -7,6 +7,7 @@ with their neighbours, so that a cycle may run a little early or late.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -208,6 +209,8 @@ class Memory:
                 for (key, signal), envelope in self._envelopes.items()
             ],
         })  # fmt: skip
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "not an ordinary file", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -248,6 +251,8 @@ class Memory:
 
 
 def _set_aside(path: Path) -> Path | None:
+    if not path.is_file():
+        return None  # a device, a folder: never moved
     aside = path.with_name(f"{path.name}.damaged")
     try:
         return path.replace(aside)

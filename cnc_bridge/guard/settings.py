@@ -69,8 +69,9 @@ class GuardSettings(BaseModel):
     tapping_programmes: Annotated[tuple[str, ...], Field(strict=False, description="alert only; * and ? allowed")] = ()
     tapping_tools: Annotated[tuple[str, ...], Field(strict=False, description="taps and thread tools: alert only")] = ()
     blind_after_s: Annotated[
-        float, Field(gt=0, le=600, strict=False, description="nothing heard for so long: the guard is blind")
-    ] = 2.0
+        float | None,
+        Field(gt=0, le=600, strict=False, description="nothing heard for so long: blind; default: the driver's"),
+    ] = None
     before_s: Annotated[float, Field(ge=0, le=60, strict=False)] = 8.0
     after_s: Annotated[float, Field(ge=0, le=60, strict=False)] = 3.0
     memory: Annotated[Path | None, Field(strict=False, description="learnt limits; default: beside the outbox")] = None

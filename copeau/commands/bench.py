@@ -59,6 +59,48 @@ def _cnc_lines(result: dict[str, Any]) -> list[str]:
     return rows
 
 
+@command.command()
+@click.option("--data", default="../shared/data/telemetry", show_default=True, type=click.Path(path_type=Path))
+@click.option("--sites", default=60, show_default=True, help="Places of injections in each data set and part.")
+@click.option("--seed", default=7, show_default=True, help="Tuning; the evaluation uses this + 1000.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def guard(data: Path, sites: int, seed: int, as_json: bool) -> None:
+    """The collision guard on recordings: injections, false verdicts with their hours, worn tools."""
+    from bench.guard import run
+
+    if not data.is_dir():
+        raise click.ClickException(f"{data}: no recordings there; say where they are with --data")
+    _show(run(data, sites=sites, seed=seed), as_json, _guard_lines)
+
+
+@command.command()
+@click.option("--trips", default=1000, show_default=True, help="Holds to measure.")
+@click.option("--stress", default=2, show_default=True, help="Busy processes beside.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def latency(trips: int, stress: int, as_json: bool) -> None:
+    """The collision guard: sample in to hold command out, in its own process."""
+    from bench.guard_latency import run
+
+    _show(run(trips, stress=stress), as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
+
+
+def _guard_lines(result: dict[str, Any]) -> list[str]:
+    rows = [str(result["machine"]), f"thresholds {result['thresholds']}, chosen on {result['chosen_on']}"]
+    for clean in result["clean"]:
+        said = "  ".join(
+            f"{level} {clean[level]['count']} ({clean[level]['per_hour_95'][0]} to {clean[level]['per_hour_95'][1]} /h)"
+            for level in ("alert", "hold")
+        )
+        rows.append(f"clean {clean['data']:6} {clean['part']:10} {clean['cutting_h']} h of good cycles: {said}")
+    for injected in result["injections"]:
+        rows.append(f"injected {injected['data']} {injected['part']}, {injected['sites']} places")
+        rows += [
+            f"  size {rate['size']:<5} {rate['periods']:>2} periods  alert {rate['alert_rate']:.2f} hold {rate['hold_rate']:.2f}"
+            for rate in injected["rates"]
+        ]
+    return [*rows, f"recorded faults {result['faults']}", f"UMich {result['umich']}"]
+
+
 def _show(result: dict[str, Any], as_json: bool, lines: Callable[[dict[str, Any]], list[str]]) -> None:
     click.echo(json.dumps(result) if as_json else "\n".join(lines(result)))
 

@@ -14,9 +14,10 @@ from cnc_bridge import tracking
 from cnc_bridge.config import MachineSource
 from cnc_bridge.follow import Following, Step, follow
 from contracts import facts
-from contracts.control import PartCommand, ReadProgramme, SendProgramme
+from contracts.control import PartCommand, ReadProgramme, RearmGuard, SendProgramme
 from edge_agents.commands import CommandRefusedError
 from edge_agents.outbox import Fact, OutboxError, OutboxFullError
+from edge_agents.parts.guard import GuardPart
 from edge_agents.parts.programmes import Exchange, Programmes
 from edge_agents.parts.samples import sample_facts
 from edge_agents.supervisor import Desk, Trouble
@@ -32,8 +33,14 @@ class MachinePart:
 
     kind = "machine"
 
-    def __init__(self, source: MachineSource, exchange: Exchange = Exchange()) -> None:  # noqa: B008 - it is immutable
+    def __init__(
+        self,
+        source: MachineSource,
+        exchange: Exchange = Exchange(),  # noqa: B008 - it is immutable
+        guard: GuardPart | None = None,
+    ) -> None:
         self.name = source.machine.id
+        self._guard = guard
         self._exchange = exchange
         self._programmes: Programmes | None = None
         self.about: Mapping[str, str] = {"machine": self.name}
@@ -64,7 +71,11 @@ class MachinePart:
         raise RuntimeError(f"the driver of {self.name} ended")
 
     async def obey(self, command: PartCommand) -> str:
-        """Programmes to and from the machine. Raises CommandRefusedError."""
+        """Programmes to and from the machine, its guard re-armed. Raises CommandRefusedError."""
+        if isinstance(command, RearmGuard):
+            if self._guard is None:
+                raise CommandRefusedError(f"« {self.name} » n'a pas de garde.")
+            return await self._guard.rearm(command)
         if not isinstance(command, SendProgramme | ReadProgramme):
             raise CommandRefusedError(f"« {self.name} » n'accepte pas cette commande.")
         if self._programmes is None:

@@ -1,0 +1,444 @@
+"""The process that guards one machine: its own connection to the controller, its own hold, nothing between them.
+
+It is started by :mod:`edge_agents.parts.guard`, which writes down what it says. A stall of the agent, of the broker or
+of the centre never delays it. It keeps nothing but what it learnt; it may be killed at any moment, and then says so by
+being gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias
+
+import msgspec
+
+from cnc_bridge.config import ConfigError, MachineSource, parse
+from cnc_bridge.guard.acting import Outcome, Relay, SampleAge, Standstill, Trip, Trips, gpio_relay
+from cnc_bridge.guard.core import Guard, Level, Point, Verdict
+from cnc_bridge.guard.envelope import BadMemoryError, Memory
+from cnc_bridge.guard.settings import GuardSettings
+from cnc_bridge.port import Condition, Driver, DriverFaultError, Heard, Link, NotAllowedError, Reading
+
+_log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.1
+_FIRST_SIGNAL_S: Final = 10.0
+_IDLE_HEARD_S: Final = 0.5
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to guard. `machine`: the tables of a machine's configuration; `memory`: the file of learnt limits."""
+
+    machine: dict[str, Any]
+    memory: str
+    armed: bool
+
+
+class Rearm(msgspec.Struct, frozen=True, tag="rearm"):
+    """Agent → process: a person lets it hold again."""
+
+
+class Watching(msgspec.Struct, frozen=True, tag="watching"):
+    """It sees: the guarded signals, and how many envelopes it knows."""
+
+    signals: list[str]
+    envelopes: int
+
+
+class Blind(msgspec.Struct, frozen=True, tag="blind"):
+    """It does not see. `french` says what failed and the next step."""
+
+    code: str
+    message: str
+    french: str
+
+
+class Tripped(msgspec.Struct, frozen=True, tag="tripped"):
+    """A verdict, what came of it, and the curve. `at` is aware UTC; `points` are (ms after `t0`, value, limit)."""
+
+    at: datetime
+    level: Level
+    signal: str
+    unit: str
+    value: float
+    limit: float
+    why: str
+    outcome: Outcome
+    programme: str | None
+    tool: str | None
+    sample_age_ms: float | None
+    latency_ms: float | None
+    stop_ms: float | None
+    feed: float | None
+    travel_mm: float | None
+    t0: datetime
+    points: list[tuple[int, float, float | None]]
+
+
+class Disarmed(msgspec.Struct, frozen=True, tag="disarmed"):
+    """It commanded a hold, just now: it does so again only once re-armed."""
+
+
+class Unusable(msgspec.Struct, frozen=True, tag="unusable"):
+    """It cannot go on like this: `code`, what, and what to do in French."""
+
+    code: str
+    message: str
+    french: str
+
+
+class Noted(msgspec.Struct, frozen=True, tag="noted"):
+    """Something that a person should know, while it goes on: `french` for the page, "" when it is over."""
+
+    code: str
+    french: str
+
+
+Said: TypeAlias = Watching | Blind | Tripped | Disarmed | Unusable | Noted
+
+
+class GuardRunner:
+    """A guard and its driver, together until cancelled. `mono` is a clock that never jumps, the driver's own."""
+
+    def __init__(
+        self,
+        source: MachineSource,
+        guard: Guard,
+        driver: Driver,
+        say: Callable[[Said], None],
+        *,
+        memory: Path | None = None,
+        relay: Relay | None = None,
+        mono: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.guard = guard
+        self._settings = guard.settings
+        self._driver = driver
+        self._say = say
+        self._memory = memory
+        self._relay = relay
+        self._mono = mono
+        self._trips = Trips(guard)
+        self._ages: dict[str, SampleAge] = {}
+        self._blind_after = guard.settings.blind_after_s or source.stale_after_s
+        self._heard = self._up_since = mono()
+        self._up = False
+        self._last_reading = float("-inf")
+        self._seeing: str | None = None
+        self._standstill: Standstill | None = None
+        self._learnt = guard.learnt_cycles
+
+    async def run(self) -> None:
+        async with self._driver.open() as stream:
+            waiting = asyncio.ensure_future(anext(stream))
+            try:
+                while True:
+                    await asyncio.wait([waiting], timeout=TICK_S)
+                    if waiting.done():
+                        try:
+                            batch = waiting.result()
+                        except StopAsyncIteration:
+                            return
+                        waiting = asyncio.ensure_future(anext(stream))
+                        await self._take(batch)
+                    self._tell(flush=False)
+                    self._look()
+                    self._save()
+            finally:
+                waiting.cancel()
+                await asyncio.wait([waiting])
+                self._tell(flush=True)
+
+    def rearm(self) -> None:
+        self.guard.rearm()
+        self._standstill = None
+
+    async def _take(self, batch: list[Any]) -> None:
+        """A batch of driver events, its readings in the order of their own times."""
+        readings: list[tuple[float, float | None, Reading]] = []
+        for event in batch:
+            self._heard = max(self._heard, event.received.mono)
+            if isinstance(event, Reading):
+                age = self._ages.setdefault(event.signal, SampleAge()).of(
+                    event.source_time, event.received.wall, event.received.mono
+                )
+                readings.append((event.received.mono - (age or 0.0), age, event))
+            elif isinstance(event, Condition):
+                if event.level.upper() == "FAULT":
+                    self.guard.alarmed()
+            elif isinstance(event, Link):
+                self._up, self._up_since = event.up, event.received.mono
+                if not event.up:
+                    self.guard.lost()
+                    self._ages.clear()
+            elif isinstance(event, Heard) and event.received.mono - self._last_reading > _IDLE_HEARD_S:
+                # nothing changes, and the machine is there: what is above its limit stays above
+                await self._act(self.guard.tick(event.received.mono), event.received.mono, None)
+        readings.sort(key=lambda item: item[0])
+        for taken, age, reading in readings:
+            heard = reading.received.mono
+            self._last_reading = max(self._last_reading, heard)
+            if reading.signal == self._settings.velocity_signal and self._standstill is not None:
+                self._standstill.velocity(
+                    taken, heard, reading.value if isinstance(reading.value, (int, float)) else None
+                )
+            verdicts = self.guard.feed(taken, reading.signal, reading.value)
+            if verdicts:
+                await self._act(verdicts, heard, age)
+
+    async def _act(self, verdicts: list[Verdict], heard: float, age: float | None) -> None:
+        for verdict in verdicts:
+            if verdict.level == "hold" and self._settings.mode == "hold" and self.guard.armed:
+                await self._hold(verdict, heard, age)
+                continue
+            due = verdict.level == "hold"
+            outcome: Outcome = "none"
+            if self._settings.mode == "shadow" and verdict.level != "watch":
+                outcome = "shadow"
+            trip = self._trips.add(verdict, outcome)
+            trip.age_s, trip.feed = age, self.guard.context.feed
+            if due and self._settings.mode == "hold":
+                _log.warning("%s: a hold is due and was already commanded: not re-armed yet", verdict.signal)
+
+    async def _hold(self, verdict: Verdict, heard: float, age: float | None) -> None:
+        """Feed hold, first of all; everything else afterwards."""
+        outcome: Outcome = "deferred"
+        if self._relay is not None:
+            self._relay.close_contact()
+        out = self._mono()
+        try:
+            async with asyncio.timeout(self._settings.held_within_s):
+                await self._driver.hold()
+        except NotAllowedError as error:
+            outcome = "refused"
+            _log.error("hold refused: %s", error)
+        except (DriverFaultError, TimeoutError) as error:
+            outcome = "failed"
+            _log.error("hold not delivered: %s", error)
+        commanded = outcome == "deferred" or self._relay is not None
+        if commanded:
+            self.guard.armed = False
+            self._say(Disarmed())
+        trip = self._trips.add(verdict, "deferred" if commanded else outcome)
+        trip.age_s, trip.latency_s, trip.feed = age, max(0.0, out - heard), self.guard.context.feed
+        if commanded:
+            trip.standstill = self._standstill = Standstill(
+                out, self._settings.held_within_s, self._settings.standstill
+            )
+
+    def _tell(self, *, flush: bool) -> None:
+        for trip, points in self._trips.due(self._mono(), flush=flush):
+            self._say(self._tripped(trip, points))
+
+    def _tripped(self, trip: Trip, points: list[Point]) -> Tripped:
+        verdict = trip.verdict
+        now, wall = self._mono(), datetime.now(UTC)
+
+        def at(ts: float) -> datetime:
+            return wall - timedelta(seconds=now - ts)
+
+        start = points[0].ts if points else verdict.ts
+        why = verdict.why + (f" ; {trip.others} autres fois depuis" if trip.others else "")
+        if verdict.level == "hold" and self._settings.mode == "hold" and trip.latency_s is None:
+            why += " ; arrêt déjà commandé : garde à réarmer"
+        elif verdict.level == "hold" and self._settings.mode == "alert":
+            why += " ; un arrêt serait dû (mode alerte)"
+        return Tripped(
+            at(verdict.ts), verdict.level, verdict.signal, verdict.unit, verdict.value, verdict.limit, why,
+            trip.outcome, verdict.programme, verdict.tool, _ms(trip.age_s), _ms(trip.latency_s), _ms(trip.stop_s),
+            trip.feed, None if trip.travel_mm is None else round(trip.travel_mm, 3), at(start),
+            [(max(0, round((p.ts - start) * 1000)), p.value, p.limit) for p in points],
+        )  # fmt: skip
+
+    def _look(self) -> None:
+        """Say whether it sees; each change once."""
+        blind = self._blindness()
+        waiting = blind is None and (not self._up or not self.guard.seeing)
+        key = blind.code if blind is not None else "watching"
+        if not waiting and key != self._seeing:
+            self._seeing = key
+            self._say(blind or Watching(self.guard.seeing, len(self.guard.memory)))
+
+    def _blindness(self) -> Blind | None:
+        now = self._mono()
+        quiet, up_for = now - self._heard, now - self._up_since
+        missing = [name for name in self._settings.signals if name not in self.guard.seeing]
+        if not self._up:
+            french = "Garde aveugle : pas de liaison avec la machine. Vérifier son câble et sa mise sous tension."
+            return Blind("guard_no_link", "no link", french) if up_for > self._blind_after else None
+        if quiet > self._blind_after:
+            french = f"Garde aveugle : la machine ne dit plus rien depuis {quiet:.0f} s. Vérifier la liaison."
+            return Blind("guard_silent", f"nothing heard for {quiet:.1f} s", french)
+        if not self.guard.seeing and (up_for > _FIRST_SIGNAL_S or self.guard.watched):
+            french = "Garde aveugle : aucune charge ni aucun capteur n'arrive. Vérifier les signaux du pilote."
+            return Blind("guard_no_signal", "no guarded signal comes", french)
+        if missing and up_for > _FIRST_SIGNAL_S:
+            french = f"Garde aveugle sur {', '.join(missing)} : ce signal n'arrive pas. Vérifier le pilote."
+            return Blind("guard_signal_missing", f"missing: {', '.join(missing)}", french)
+        return None
+
+    def _save(self) -> None:
+        if self._memory is None or self.guard.learnt_cycles == self._learnt:
+            return
+        self._learnt = self.guard.learnt_cycles
+        try:
+            self.guard.memory.save(self._memory)
+        except OSError as error:
+            _log.error("learnt limits not written: %s", error)
+            self._say(
+                Noted(
+                    "guard_memory",
+                    f"Garde : ce qui est appris ne peut être écrit ({error.strerror}). Vérifier le disque.",
+                )
+            )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+Prepare: TypeAlias = Callable[[Order], tuple[MachineSource, Driver]]
+
+
+def prepared(order: Order) -> tuple[MachineSource, Driver]:
+    """The machine of an order and its driver, not yet open. Raises ConfigError."""
+    source = parse(order.machine)
+    return source, source.create_driver()
+
+
+async def guard_machine(
+    order: Order, say: Callable[[Said], None], rearmed: asyncio.Event, prepare: Prepare = prepared
+) -> None:
+    """Guard until cancelled, or until it cannot go on (said before)."""
+    try:
+        source, driver = prepare(order)
+    except ConfigError as error:
+        say(Unusable("guard_config", str(error), "Configuration de la garde inutilisable : `copeau agent check`."))
+        return
+    settings = source.machine.guard or GuardSettings()
+    path = Path(order.memory)
+    try:
+        memory = Memory.load(path)
+    except BadMemoryError as error:
+        _log.error("%s", error)
+        aside = f", gardé sous {error.aside.name}" if error.aside else ""
+        say(
+            Noted("guard_memory_bad", f"Garde : le fichier des limites apprises est illisible{aside} ; elle réapprend.")
+        )
+        memory = Memory()
+    relay = None
+    if settings.relay is not None:
+        chosen = settings.relay
+        try:
+            relay = gpio_relay(
+                chosen.pin, active_high=chosen.active_high, pulse_s=chosen.pulse_s,
+                later=asyncio.get_running_loop().call_later,
+            )  # fmt: skip
+        except (OSError, RuntimeError, ImportError) as error:
+            french = f"Relais de la garde inutilisable (GPIO {chosen.pin}) : vérifier le câblage et `relay.pin`."
+            say(Unusable("guard_relay", f"relay: {error}", french))
+            return
+    guard = Guard(settings, memory, source.units)
+    guard.armed = order.armed
+    runner = GuardRunner(source, guard, driver, say, memory=path, relay=relay)
+    await run_until_done(runner, rearmed)
+
+
+async def run_until_done(runner: GuardRunner, rearmed: asyncio.Event) -> None:
+    """The runner, re-armed at each `rearmed`."""
+
+    async def rearm_forever() -> None:
+        while True:
+            await rearmed.wait()
+            rearmed.clear()
+            runner.rearm()
+
+    rearming = asyncio.create_task(rearm_forever(), name="rearm")
+    try:
+        await runner.run()
+    finally:
+        rearming.cancel()
+        await asyncio.wait([rearming])
+
+
+class Mouth:
+    """Writes messages from a thread of its own: an agent that does not read must not hold up the guard."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._waiting: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, daemon=True, name="mouth")
+        self._thread.start()
+
+    def say(self, message: Said) -> None:
+        self._waiting.put(message)
+
+    def close(self) -> None:
+        """Write what still waits."""
+        self._waiting.put(None)
+        self._thread.join(timeout=2.0)
+
+    def _write(self) -> None:
+        while (message := self._waiting.get()) is not None:
+            self._pipe.write(framed(message))
+            self._pipe.flush()
+
+
+def framed(message: Said | Order | Rearm) -> bytes:
+    """One message: four bytes of length, then MessagePack."""
+    payload = msgspec.msgpack.encode(message)
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def prefer_this_process() -> bool:
+    """Ask the system to run the guard before the rest, and say whether it will; it goes on as it is without."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    except OSError:
+        return False
+    return True
+
+
+async def serve(prepare: Prepare = prepared) -> None:
+    """Take the order from standard input, guard, and say what happens on standard output."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a native library that prints must not break the protocol
+    length = int.from_bytes(sys.stdin.buffer.read(4), "big")
+    order = msgspec.msgpack.decode(sys.stdin.buffer.read(length), type=Order)
+    loop, rearmed = asyncio.get_running_loop(), asyncio.Event()
+    threading.Thread(target=_listen_to_the_agent, args=(loop, rearmed), daemon=True).start()
+    prefer_this_process()
+    mouth = Mouth(out)
+    try:
+        await guard_machine(order, mouth.say, rearmed, prepare)
+    finally:
+        mouth.close()
+
+
+def _listen_to_the_agent(loop: asyncio.AbstractEventLoop, rearmed: asyncio.Event) -> None:
+    while head := sys.stdin.buffer.read(4):
+        msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(head, "big")), type=Rearm)
+        loop.call_soon_threadsafe(rearmed.set)
+    os._exit(0)  # the agent is gone
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

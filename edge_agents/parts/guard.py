@@ -1,0 +1,184 @@
+"""A guarded machine: what its guard process says becomes ``machine.guard``; a blind guard is a lost source."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import SecretStr
+
+from cnc_bridge.config import MachineSource
+from contracts.control import RearmGuard
+from contracts.facts import GuardRearmed, GuardTripped, SourceStatus
+from edge_agents import guard_process
+from edge_agents.outbox import Fact
+from edge_agents.supervisor import Desk, SourceFault
+
+_decoder: msgspec.msgpack.Decoder[guard_process.Said] = msgspec.msgpack.Decoder(guard_process.Said)
+_LIMIT = 4 * 1024 * 1024
+_MAX_POINTS = 700
+
+
+class GuardState(msgspec.Struct, frozen=True):
+    """What outlives a restart: after a hold the guard stays disarmed until a person re-arms it."""
+
+    armed: bool = True
+
+
+class GuardPart:
+    """Runs the machine's guard as its own process, and starts another when it ends."""
+
+    kind = "guard"
+
+    def __init__(self, source: MachineSource, directory: Path) -> None:
+        """`directory`: where the learnt limits are kept, unless the configuration says where."""
+        self.name = f"{source.machine.id}-garde"
+        self.about: Mapping[str, str] = {"machine": source.machine.id}
+        self._machine = source.machine.id
+        self._tables = tables(source)
+        chosen = source.machine.guard.memory if source.machine.guard is not None else None
+        self._memory = chosen or directory / f"guard-{source.machine.id}.json"
+        self._state = GuardState()
+        self._desk: Desk | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._blind = False
+
+    async def run(self, desk: Desk) -> None:
+        self._desk = desk
+        saved = await desk.cursor()
+        if saved is not None:
+            self._state = msgspec.json.decode(saved, type=GuardState)
+        order = guard_process.Order(self._tables, str(self._memory), self._state.armed)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge_agents.guard_process",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        try:
+            _send(process, order)
+            while True:
+                await self._take(await _next(process.stdout), desk)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            code = await process.wait()
+            raise SourceFault(
+                "guard_died",
+                f"the guard of {self._machine} died (exit code {code})",
+                "Garde arrêtée brutalement : elle redémarre. Si cela se répète, transmettre le journal de l'agent.",
+                "error",
+            ) from error
+        finally:
+            self._process = None
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def rearm(self, command: RearmGuard) -> str:
+        """A person lets the guard hold again; kept, also when the process is not there now."""
+        if self._desk is None:
+            return "Garde pas encore démarrée : elle démarrera armée."
+        was_armed = self._state.armed
+        self._state = GuardState(armed=True)
+        body = GuardRearmed(machine=self._machine, person=command.person, command=command.id[:120] or None)
+        await self._desk.put([Fact(body)], self._state)
+        if self._process is not None:
+            _send(self._process, guard_process.Rearm())
+        self._show()
+        return "Garde déjà armée." if was_armed else "Garde réarmée."
+
+    async def _take(self, said: guard_process.Said, desk: Desk) -> None:
+        match said:
+            case guard_process.Tripped():
+                await desk.put([Fact(self._fact(said), desk.clock.at(said.at))])
+            case guard_process.Disarmed():
+                self._state = GuardState(armed=False)
+                await desk.put([], self._state)
+                self._show()
+            case guard_process.Watching():
+                self._blind = False
+                await desk.report("ok", "ok", f"La garde voit : {', '.join(said.signals)}.")
+                self._show()
+            case guard_process.Blind():
+                self._blind = True
+                desk.says("waiting", said.french)
+                await desk.report("lost", said.code, said.french)
+            case guard_process.Noted():
+                status = SourceStatus(
+                    source=self.name, status="error", code=said.code, message=said.french, **self.about
+                )
+                await desk.put([Fact(status)])
+            case guard_process.Unusable():
+                raise SourceFault(said.code, said.message, said.french, "error")
+
+    def _show(self) -> None:
+        if self._desk is not None and not self._blind:
+            self._desk.says("running", "" if self._state.armed else "Arrêt commandé : à réarmer par une personne.")
+
+    def _fact(self, said: guard_process.Tripped) -> GuardTripped:
+        points = _thinned(said.points)
+        return GuardTripped(
+            machine=self._machine,
+            level=said.level,
+            signal=said.signal[:120],
+            unit=said.unit,
+            value=said.value,
+            limit=said.limit,
+            why=said.why[:2000],
+            outcome=said.outcome,
+            programme=(said.programme or "")[:120] or None,
+            tool=(said.tool or "")[:120] or None,
+            sample_age_ms=said.sample_age_ms,
+            latency_ms=said.latency_ms,
+            stop_ms=said.stop_ms,
+            feed=said.feed,
+            travel_mm=said.travel_mm,
+            t0=said.t0,
+            dt=[ms for ms, _, _ in points],
+            v=[value for _, value, _ in points],
+            high=[limit for _, _, limit in points],
+        )
+
+
+def tables(source: MachineSource) -> dict[str, Any]:
+    """The machine's configuration for its guard: the guard's own driver settings over the machine's."""
+    guard = source.machine.guard
+    driver = _plain(source.driver.model_dump(exclude_unset=True))
+    return {
+        "machine": _plain(source.machine.model_dump(exclude_unset=True)),
+        "driver": {**driver, "kind": source.driver.kind, **(guard.driver if guard is not None else {})},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """As a configuration file would write it. The password goes through the pipe of our own child, nowhere else."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _thinned(points: list[tuple[int, float, float | None]]) -> list[tuple[int, float, float | None]]:
+    """At most `_MAX_POINTS`: a fact is at most 64 KiB. Of neighbours the higher stays."""
+    while len(points) > _MAX_POINTS:
+        points = [max(points[at : at + 2], key=lambda point: point[1]) for at in range(0, len(points), 2)]
+    return points
+
+
+def _send(process: asyncio.subprocess.Process, message: guard_process.Order | guard_process.Rearm) -> None:
+    assert process.stdin is not None
+    process.stdin.write(guard_process.framed(message))
+
+
+async def _next(pipe: asyncio.StreamReader) -> guard_process.Said:
+    length = int.from_bytes(await pipe.readexactly(4), "big")
+    if length > _LIMIT:
+        raise ConnectionError(f"the guard sent a message of {length} bytes")
+    return _decoder.decode(await pipe.readexactly(length))
