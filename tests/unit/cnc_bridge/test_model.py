@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from cnc_bridge.model import BadValueError, clean, shop_state, signal_named
+from cnc_bridge.model import SIGNALS, BadValueError, clean, shop_state, signal_named
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,18 @@ def test_an_unusable_value_is_refused_with_its_code(signal: str, raw: object, co
 )
 def test_the_shops_word_for_what_the_controller_says(values: dict[str, str | None], fault: bool, state: str) -> None:
     assert shop_state(values, fault=fault) == state
+
+
+def test_a_signal_that_the_shop_named_has_the_unit_of_its_last_word() -> None:
+    assert [signal_named(name).unit for name in ("x_load", "coolant_temperature", "spindle2_speed", "press")] == [
+        "%",
+        "°C",
+        "rpm",
+        "",
+    ]
+    assert signal_named("x_load", "A").unit == "A"
+
+
+def test_a_tool_number_written_as_a_decimal_is_that_tool() -> None:
+    """Hurco tells its tool as 4.000000."""
+    assert [clean(SIGNALS["tool"], raw) for raw in ("4.000000", "4", "4.5", "T04")] == ["4", "4", "4.5", "T04"]
