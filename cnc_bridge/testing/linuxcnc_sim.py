@@ -86,6 +86,12 @@ def _unprivileged() -> list[str]:
     return [*change, "env", "-i", f"HOME={_HOME}", f"PATH={path}", "LANG=C.UTF-8"]
 
 
+def command(state_file: Path, *, loop: bool = False, between_s: float = 1.0) -> list[str]:
+    """What starts one as a process of its own; it ends with that process."""
+    how = ["run", str(state_file), "--between", str(between_s), *(["--loop"] if loop else [])]
+    return [sys.executable, "-m", "cnc_bridge.testing.linuxcnc_sim", *how]
+
+
 def entrance(state_file: Path, *, as_root: bool = False) -> list[str]:
     """The command prefix that runs something where the LinuxCNC of this state file lives, as its user."""
     how = ["enter", *(["--as-root"] if as_root else []), str(state_file)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from central.core.settings import Settings
+from cnc_bridge.testing import linuxcnc_sim
 from copeau.demo import stage
 from copeau.demo.counts import backlog, closing_counts, made_by_agents, shown_by_cameras
 from copeau.demo.operators import Operator, Terminal
@@ -65,7 +66,8 @@ class Demo:
         shutil.copy(DATA / "clip" / "rack.json", work / "rack-b.json")
         shutil.copytree(DATA / "labels", work / "labels", ignore=shutil.ignore_patterns("LICENSE*"))
         slots = write_rack(work / "rack-a.json", stage.RACK_A)
-        asyncio.run(stage.set_up(self._settings, slots))
+        no_linuxcnc = linuxcnc_sim.missing()
+        asyncio.run(stage.set_up(self._settings, slots, mill=not no_linuxcnc))
         camera, shdr, opcua = free_port(), free_port(), free_port()
         run = self._processes
         self._broker.start()
@@ -80,11 +82,18 @@ class Demo:
         run.copeau(
             "tour-2", "cnc", "simulate", "--port", str(opcua), "--cycle", "9", "--between", "2", "--alarm-every", "6"
         )
+        entrance: list[str] = []
+        if no_linuxcnc:
+            _log.warning("This shop has no LinuxCNC mill: %s", no_linuxcnc)
+        else:
+            state = work / "linuxcnc.json"
+            run.start("fraiseuse-1", linuxcnc_sim.command(state, loop=True, between_s=3.0))
+            entrance = linuxcnc_sim.entrance(state)
         run.wait_for_port("central", self.port)
         run.wait_for_port("cameras", camera)
         run.wait_for_port("tour-1", shdr)
         run.wait_for_port("tour-2", opcua)
-        self._configs = stage.agent_configs(work, SITE, self._broker.port, camera, shdr, opcua)
+        self._configs = stage.agent_configs(work, SITE, self._broker.port, camera, shdr, opcua, entrance)
         for name, path in self._configs.items():
             run.copeau(name, "agent", "run", path)
         for number, person in enumerate(stage.OPERATORS, 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ LABELLED = {
 """Codes of the label photos that the shop knows; the other photos stay unknown codes, to be assigned on the page."""
 BAR = "BARRE-42CD4-30"
 TOURS = (("tour-1", "Tour 1 Okuma", "tournage", "Okuma OSP, SHDR"), ("tour-2", "Tour 2", "tournage", "OPC UA"))
+MILL = ("fraiseuse-1", "Fraiseuse", "fraisage", "LinuxCNC")
+"""A real LinuxCNC, where it is installed."""
 
 OPEN_EVERY_DAY = [[["06:00", "22:00"]]] * 7
 """A demo is also looked at on a Sunday night."""
@@ -44,13 +48,17 @@ def operations_of(person: str) -> list[str]:
     return {"p-op1": ["OF118-10", "OF118-20"], "p-op2": ["OF121-10", "OF121-20"]}[person]
 
 
-async def set_up(settings: Settings, rack_slots: list[dict[str, Any]]) -> None:
+async def set_up(settings: Settings, rack_slots: list[dict[str, Any]], *, mill: bool = False) -> None:
     """Describe the shop in an empty database. Raises `DatabaseBusy` while a centre runs on it."""
     async with prepare(settings) as units, units.begin() as uow:
         for person, name in OPERATORS.items():
             await people.add_person(uow, name, person_id=person, badge=person.upper())
         await _stock(uow, rack_slots)
-        for code, label, kind, controller in (*TOURS, ("scie-1", "Scie à ruban", "débit", "")):
+        for code, label, kind, controller in (
+            *TOURS,
+            *([MILL] if mill else []),
+            ("scie-1", "Scie à ruban", "débit", ""),
+        ):
             await machines.add_machine(uow, code, label, kind=kind, controller=controller, weekly=OPEN_EVERY_DAY)
         await _orders(uow)
 
@@ -113,8 +121,10 @@ async def _orders(uow: UnitOfWork) -> None:
         )
 
 
-def agent_configs(directory: Path, site: str, broker: int, camera: int, shdr: int, opcua: int) -> dict[str, Path]:
-    """Write the two agents' configuration files (rack and scanner, machines); name → path."""
+def agent_configs(
+    directory: Path, site: str, broker: int, camera: int, shdr: int, opcua: int, linuxcnc: Sequence[str] = ()
+) -> dict[str, Path]:
+    """Write the two agents' configuration files (rack and scanner, machines); name → path. `linuxcnc`: its entrance."""
     words = '{ 1 = "READY", 2 = "ACTIVE", 3 = "PROGRAM_COMPLETED", 4 = "STOPPED" }'
     signals = {
         "mode": "Mode",
@@ -165,6 +175,17 @@ execution = {{ node = "ns=2;s=Machine.Execution", words = {words} }}
 {nodes}
 """,
     }
+    if linuxcnc:
+        texts["pi-tours"] += f"""
+[[machine]]
+name = "{MILL[0]}"
+driver = "linuxcnc"
+command = {json.dumps(list(linuxcnc))}
+errors = true
+
+[machine.signals]
+spindle_load = "hal:spindle-load"
+"""
     paths = {}
     for name, text in texts.items():
         head = f'[agent]\nname = "{name}"\nsite = "{site}"\n\n[centre]\nport = {broker}\nheartbeat_s = 5\n\n'

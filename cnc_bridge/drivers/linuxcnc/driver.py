@@ -49,6 +49,7 @@ class ControllerDriver(Driver):
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._missing: set[str] = set()
         self._last_words = ""
+        self._words: asyncio.Task[None] | None = None
 
     async def _session(self) -> None:
         async with self._gateway(self.config.allow, errors=self.config.errors) as process:
@@ -186,9 +187,8 @@ class ControllerDriver(Driver):
         return message
 
     async def _ended(self, process: asyncio.subprocess.Process) -> DriverFaultError:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await process.wait()
+        if self._words is not None:
+            await asyncio.wait([self._words], timeout=1)
         reason = self._last_words or f"exit code {process.returncode}"
         return fault("gateway_ended", f"the gateway ended: {reason}", self.config.address)
 
@@ -216,11 +216,12 @@ class ControllerDriver(Driver):
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=_LINE_LIMIT,
+                start_new_session=True,  # a Ctrl-C or a stop of the agent is no loss of the machine
             )
         except OSError as error:
             raise fault("no_python", f"{command[0]}: {error.strerror}", self.config.address) from error
         self._last_words = ""
-        words = asyncio.create_task(self._keep_last_words(process))
+        self._words = words = asyncio.create_task(self._keep_last_words(process))
         try:
             assert process.stdin is not None
             process.stdin.write(_SOURCE + json.dumps(options).encode() + b"\n")
@@ -236,6 +237,7 @@ class ControllerDriver(Driver):
             lines = (self._last_words + piece.decode("utf-8", "replace")).strip().splitlines()
             self._last_words = lines[-1][-300:] if lines else ""
             _log.debug("%s: gateway says: %s", self.config.address, self._last_words)
+        await process.wait()
 
 
 def _command(config: Settings) -> list[str]:

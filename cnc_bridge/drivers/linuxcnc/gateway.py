@@ -175,6 +175,7 @@ class Gateway:
         self.component: Any = None
         if self.pins:
             self.hal, self.component = _hal()
+            leave_signals_to_the_agent()  # HAL's library brings handlers of its own
         self.last: dict[str, Any] = {}
         self.missing: list[str] | None = None
 
@@ -421,12 +422,18 @@ def answer(gateway: Gateway, request: dict[str, Any]) -> None:
         say({"re": request["id"], "no": refused.code, "why": str(refused)})
 
 
+def leave_signals_to_the_agent() -> None:
+    """It ends us by closing our input; a closing LinuxCNC signals its HAL components, and is noticed anyway."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> None:
     global _out  # noqa: PLW0603 - LinuxCNC's libraries print on descriptor 1: it becomes stderr, the lines keep their own
     _out = os.dup(1)
     os.dup2(2, 1)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    leave_signals_to_the_agent()
     signal.alarm(ALARM_S)
     line = b""
     while not line.endswith(b"\n"):

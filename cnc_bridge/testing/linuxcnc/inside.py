@@ -6,6 +6,7 @@ do; each further line is a command; when its input ends, it ends, and all proces
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -86,7 +87,7 @@ class Machine:
         SHOWN.unlink(missing_ok=True)
         command = ["/usr/bin/linuxcnc", "-r", str(CONFIG / "machine.ini")]
         with LOG.open("ab") as log:
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - fixed words
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - fixed
         # its channels are made, and made again, while it starts: who opens them too early holds dead ones
         wait_for("no display", SHOWN.exists)
         self.stat, self.command = linuxcnc.stat(), linuxcnc.command()
@@ -163,10 +164,20 @@ class Machine:
     def write_file(self, name: str, text: str) -> None:
         write(name, text)
 
+    def close(self) -> None:
+        """Close its screen: LinuxCNC ends as a person ends it."""
+        for pid in self._pids("sleep"):
+            os.kill(pid, signal.SIGTERM)
+        self.process.wait(PATIENCE_S)
+        del self.stat, self.command
+
+    def open(self) -> None:
+        self.start()
+
     def kill(self) -> None:
         """What `kill -9` of all that is LinuxCNC leaves: its memory, its lock and nobody."""
         for pid in self._pids():
-            os.kill(pid, 9)
+            os.kill(pid, signal.SIGKILL)
         wait_for("still alive", lambda: not self._pids())
 
     def restart(self) -> None:
@@ -176,8 +187,8 @@ class Machine:
         (HOME / ".rtapi_fifo").unlink(missing_ok=True)
         self.start()
 
-    def _pids(self) -> list[int]:
-        names = ("milltask", "linuxcncsvr", "io", "rtapi_app", "linuxcnc", "sleep", "halcmd")
+    def _pids(self, *wanted: str) -> list[int]:
+        names = wanted or ("milltask", "linuxcncsvr", "io", "rtapi_app", "linuxcnc", "sleep", "halcmd")
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():

@@ -73,7 +73,8 @@ class Story:
 
 @contextlib.asynccontextmanager
 async def story(machine: SimulatedController) -> AsyncIterator[Story]:
-    wanted = source(command=linuxcnc_sim.entrance(machine.state_file))
+    signals = {"spindle_load": "hal:spindle-load"}
+    wanted = source(command=linuxcnc_sim.entrance(machine.state_file), signals=signals)
     async with wanted.create_driver().open() as stream:
         told = Story(stream)
         await told.until(lambda: bool(told.executions))
@@ -123,6 +124,18 @@ async def test_linuxcnc_killed_and_started_again(machine: SimulatedController) -
         await machine.do("restart")
         await told.until(lambda: told.links == [True, False, True])
         await told.until(lambda: len(told.executions) > said)
+
+
+@needs_linuxcnc
+async def test_linuxcnc_closed_and_opened_by_its_operator(machine: SimulatedController) -> None:
+    """It closes although we read its HAL, and we find the new one."""
+    async with story(machine) as told:
+        await machine.do("close")
+        await told.until(lambda: "not_running" in told.codes)
+        await machine.do("open")
+        await told.until(lambda: told.links == [True, False, True])
+        await machine.do("run", linuxcnc_sim.PROGRAMME)
+        await told.until(lambda: told.executions[-1] == "ACTIVE")
 
 
 @needs_linuxcnc

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ from cnc_bridge.testing import linuxcnc_sim
 pytestmark = pytest.mark.skipif(bool(linuxcnc_sim.missing()), reason=linuxcnc_sim.missing() or "it is there")
 
 
-async def started(state_file: Path, *more: str) -> asyncio.subprocess.Process:
-    command = [sys.executable, "-m", "cnc_bridge.testing.linuxcnc_sim", "run", str(state_file), *more]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+async def started(state_file: Path) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(*linuxcnc_sim.command(state_file), stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     async with asyncio.timeout(60):
         assert json.loads(await process.stdout.readline()) == {"listening": str(state_file)}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ class Far(FarSide):
         return self.folder / "linuxcnc.json"
 
     def command(self, *, without: str = "") -> Sequence[str]:  # a real controller has what it has
-        return [sys.executable, "-m", "cnc_bridge.testing.linuxcnc_sim", "run", str(self.state_file), "--loop"]
+        return linuxcnc_sim.command(self.state_file, loop=True)
 
     def settings(self, host: str, port: int, *, without: str = "") -> dict[str, object]:  # not over the network
         signals = {"spindle_load": "hal:spindle-load"} | ({without: "hal:no-such-pin"} if without else {})
