@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 Level: TypeAlias = Literal["critical", "high", "medium", "info"]
@@ -20,3 +20,9 @@ ESCALATION: Final[dict[Level, timedelta | None]] = {
 
 def graver(one: Level, other: Level) -> Level:
     return min(one, other, key=LEVELS.index)
+
+
+def overdue(level: Level, raised_at: datetime, now: datetime) -> bool:
+    """Whether an alert that nobody has seen should have gone further by now."""
+    delay = ESCALATION[level]
+    return delay is not None and now - raised_at > delay

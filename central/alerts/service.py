@@ -13,6 +13,7 @@ from typing import cast
 
 from sqlalchemy import select
 
+from central.alerts import rules
 from central.alerts.models import Alert
 from central.alerts.rules import LABELS, LEVELS, Level, graver
 from central.core.uow import UnitOfWork
@@ -34,6 +35,8 @@ class AlertView:
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     cleared_at: datetime | None
+    overdue: bool
+    """Nobody has seen it for longer than its level allows."""
 
 
 async def raise_alert(
@@ -155,14 +158,14 @@ async def acknowledge(uow: UnitOfWork, alert_id: int, by: str) -> None:
 async def open_alerts(uow: UnitOfWork, *, limit: int = 200) -> list[AlertView]:
     """Not yet acknowledged first, then the gravest, then the newest."""
     query = select(Alert).where(Alert.cleared_at.is_(None)).order_by(Alert.id.desc()).limit(limit)
-    views = [_view(alert) for alert in await uow.session.scalars(query)]
+    views = [_view(alert, uow.now) for alert in await uow.session.scalars(query)]
     return sorted(views, key=lambda v: (v.acknowledged_at is not None, LEVELS.index(v.level), -v.last_at.timestamp()))
 
 
 async def history(uow: UnitOfWork, *, limit: int = 200) -> list[AlertView]:
     """Closed alerts, newest first."""
     query = select(Alert).where(Alert.cleared_at.is_not(None)).order_by(Alert.cleared_at.desc()).limit(limit)
-    return [_view(alert) for alert in await uow.session.scalars(query)]
+    return [_view(alert, uow.now) for alert in await uow.session.scalars(query)]
 
 
 def _changed(uow: UnitOfWork, alert: Alert) -> None:
@@ -174,7 +177,7 @@ async def _open(uow: UnitOfWork, key: str) -> Alert | None:
     return found
 
 
-def _view(a: Alert) -> AlertView:
+def _view(a: Alert, now: datetime) -> AlertView:
     level = cast("Level", a.level)
     return AlertView(
         id=a.id,
@@ -190,4 +193,5 @@ def _view(a: Alert) -> AlertView:
         acknowledged_at=a.acknowledged_at,
         acknowledged_by=a.acknowledged_by,
         cleared_at=a.cleared_at,
+        overdue=rules.overdue(level, a.raised_at, now) and a.acknowledged_at is None and a.cleared_at is None,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -79,6 +80,25 @@ async def judged(uow: UnitOfWork, code: str, bound: float) -> Judged | None:
         [ended for ended, _ in last], [s for _, s in last], [s for _, s in first], count, declared, bound
     )
     return Judged(programme, now, since)
+
+
+async def references(uow: UnitOfWork, code: str, programmes: Collection[str | None]) -> dict[str | None, float]:
+    """Seconds that a cycle of each programme should last: declared, else the median of its first good cycles; those
+    seen too seldom are left out.
+    """
+    cycle = MachineCycle
+    settings = (await yields(uow, [code]))[code]
+    found: dict[str | None, float] = {}
+    for programme in programmes:
+        setting = settings.of(programme)
+        if setting is not None and setting.cycle_s is not None:
+            found[programme] = setting.cycle_s
+            continue
+        same = cycle.programme.is_(None) if programme is None else cycle.programme == programme
+        first = await _durations(uow, code, same, watch.REFERENCE_CYCLES, newest_first=False)
+        if len(first) == watch.REFERENCE_CYCLES:
+            found[programme] = statistics.median(s for _, s in first)
+    return found
 
 
 def _since(

@@ -232,7 +232,7 @@ async def _cause(uow: UnitOfWork, code: str, found: Calling) -> Cause:
     label = await uow.session.scalar(select(Machine.label).where(Machine.code == code)) or code
     worst = found.worst
     words = {"hold": "risque de collision", "alert": "alerte du gardien", "watch": "le gardien surveille"}
-    detail = f"{worst.why.strip()} {rules.OUTCOME_LABELS[worst.outcome].capitalize()}."
+    detail = f"{worst.why[:1].upper()}{worst.why[1:].strip()} {rules.OUTCOME_LABELS[worst.outcome].capitalize()}."
     if found.awaits_rearming:
         detail += " Le gardien attend d'être réarmé."
     title = f"{label} : {words[worst.level]}" + (" (mode ombre)" if worst.outcome == "shadow" else "")

@@ -83,6 +83,21 @@ def duration(seconds: float) -> str:
     return f"{days}{NO_BREAK}jour{'s' if days > 1 else ''}"
 
 
+def exact_duration(value: float) -> str:
+    """What is compared needs its seconds: ``42,5 s``, ``9 min 30 s``, ``1 h 05``."""
+    if value < 60:
+        return f"{number(value, 1)}{NO_BREAK}s"
+    minutes, left = divmod(round(value), 60)
+    if minutes >= 60:
+        return f"{minutes // 60}{NO_BREAK}h{NO_BREAK}{minutes % 60:02d}"
+    return f"{minutes}{NO_BREAK}min" + (f"{NO_BREAK}{left:02d}{NO_BREAK}s" if left else "")
+
+
+def plain(value: float | None) -> str:
+    """As a person types it again in a field: ``12,5``, nothing for None."""
+    return "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".").replace(".", ",")
+
+
 def hours(seconds: float) -> str:
     """Load against capacity is read in hours: ``6,2 h``."""
     return f"{number(seconds / 3600, 1)}{NO_BREAK}h"
@@ -94,7 +109,8 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def typography(text: str) -> str:
-    """A sentence that does not break before its high punctuation."""
+    """A sentence that does not break before its high punctuation, with the apostrophe of print."""
+    text = text.replace("'", "’")
     for mark in "?!:;»":
         text = text.replace(f" {mark}", f"{NO_BREAK}{mark}")
     return text.replace("« ", f"«{NO_BREAK}")

@@ -1,4 +1,4 @@
-"""*Machine*: the day as a band of states, the signals, the load with its why, alarms."""
+"""*Machine*: the day as a band of states, its stops and cycles, the signals, the load with its why, alarms."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from central.core.uow import UnitOfWork
+from central.machines import drifting, settings
 from central.machines import service as machines
 from central.machines.rules import day_span
-from central.machines.service import Tile, Timeline
+from central.machines.rules.parameters import is_robot
+from central.machines.service import CycleView, Tile, Timeline
+from central.ui.machine_guard import guard_parts
+from central.ui.machine_settings import limits_parts, parameters_parts, programmes_parts
 from central.ui.routing import PageRoute
 from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 from central.ui.working import loads_of
+from central.work import service as work
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
+CLOCK_OFFSET = "clock_offset"
+"""The signal by which an agent tells how far the controller's clock is off, in milliseconds."""
 BAND_WIDTH = 960
 """Units of the drawing; it scales to the page."""
 
@@ -82,12 +89,43 @@ async def _require(uow: UnitOfWork, code: str) -> Tile:
     return tile
 
 
+@dataclass(frozen=True, slots=True)
+class CycleRow:
+    """A cycle, and how much longer (positive, a share) than its programme's reference it was."""
+
+    cycle: CycleView
+    drift: float | None
+
+
 async def _parts(uow: UnitOfWork, code: str) -> dict[str, Any]:
     zone = uow.settings.zone
     tile = await _require(uow, code)
     today = day_span(uow.now.astimezone(zone).date(), zone)
     found = await machines.timeline(uow, code, today.begin, today.end)
-    return {"tile": tile, "band": band(found, today.begin, today.end, uow.now, zone), "width": BAND_WIDTH}
+    limits = (await settings.limits_of(uow, [code])).get(code, [])
+    offset = next((s for s in tile.signals if s.signal == CLOCK_OFFSET), None)
+    return {
+        "tile": tile,
+        "band": band(found, today.begin, today.end, uow.now, zone),
+        "width": BAND_WIDTH,
+        "figures": [s for s in tile.signals if s.signal != CLOCK_OFFSET],
+        "clock_offset_ms": None if offset is None else offset.value,
+        "passed": {limit.signal: standing for limit, standing in limits if standing is not None},
+        "stops": await machines.unexpected_stops(uow, code, today.begin, today.end),
+        "parts": await work.parts_of(uow, code, today.begin, today.end),
+        "is_robot": is_robot(tile.kind),
+    }
+
+
+async def _cycles(uow: UnitOfWork, code: str) -> dict[str, Any]:
+    cycles = await machines.last_cycles(uow, code)
+    references = await drifting.references(uow, code, {c.programme for c in cycles})
+    rows = []
+    for cycle in cycles:
+        reference = references.get(cycle.programme) if cycle.completed else None
+        rows.append(CycleRow(cycle, cycle.seconds / reference - 1 if reference else None))
+    bound = (await settings.rules_of(uow, [code]))[code]["cycle_drift"].bound
+    return {"code": code, "cycles": rows, "bound": bound}
 
 
 async def _load(uow: UnitOfWork, code: str) -> dict[str, Any]:
@@ -97,15 +135,23 @@ async def _load(uow: UnitOfWork, code: str) -> dict[str, Any]:
 @router.get("/machines/{code}")
 async def page(request: Request, code: str) -> Response:
     async with units_of(request).reading() as uow:
-        return await full_page(
-            request, uow, "machine.html", "Atelier", **await _parts(uow, code), **await _load(uow, code)
-        )
+        parts: dict[str, Any] = {"message": "", "refused": ""}
+        for found in (_parts, _cycles, _load, guard_parts, limits_parts, programmes_parts, parameters_parts):
+            parts |= await found(uow, code)
+        return await full_page(request, uow, "machine.html", "Atelier", **parts)
 
 
 @router.get("/parts/machine")
 async def part(request: Request, code: Annotated[str, Query(max_length=120)]) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/machine.html", **await _parts(uow, code))
+
+
+@router.get("/parts/cycles")
+async def cycles_part(request: Request, code: Annotated[str, Query(max_length=120)]) -> Response:
+    async with units_of(request).reading() as uow:
+        await _require(uow, code)
+        return render(request, "parts/machine_cycles.html", **await _cycles(uow, code))
 
 
 @router.get("/parts/charge")

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException
 
-from central.ui import agents, machine, poste, quarantine, static_files, stock, workshop
+from central.ui import (
+    agents,
+    machine,
+    machine_guard,
+    machine_settings,
+    poste,
+    programmes,
+    quarantine,
+    static_files,
+    stock,
+    workshop,
+)
 from central.ui.routing import PageRoute
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-for _part in (static_files, poste, workshop, machine, stock, agents, quarantine):
+for _part in (
+    static_files,
+    poste,
+    workshop,
+    machine,
+    machine_guard,
+    machine_settings,
+    stock,
+    programmes,
+    agents,
+    quarantine,
+):
     router.include_router(_part.router)
 
 

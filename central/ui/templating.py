@@ -41,6 +41,8 @@ def environment() -> Environment:
         "percent": formats.percent,
         "duration": formats.duration,
         "hours": formats.hours,
+        "seconds": formats.exact_duration,
+        "plain": formats.plain,
         "fr": formats.typography,
     }
     env.globals |= {"icon": icon, "plural": formats.plural, "words": words, "asset": asset}

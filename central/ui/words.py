@@ -108,6 +108,11 @@ SIGNAL: Final[dict[str, str]] = {
     "feed_override": "Correction d’avance",
     "temperature": "Température",
     "vibration": "Vibration",
+    "spindle_override": "Correction de broche",
+    "spindle_temperature": "Température de broche",
+    "pressure": "Pression",
+    "following_error": "Erreur de poursuite",
+    "clock_offset": "Décalage d’horloge",
 }
 UNIT: Final[dict[str, str]] = {"percent": "%", "rpm": "tr/min", "mm/min": "mm/min", "celsius": "°C"}
 
@@ -135,6 +140,44 @@ PART: Final[dict[str, Word]] = {
     "failed": Word("en panne", "alarm", "fault"),
     "stopped": Word("arrêtée", "off"),
 }
+
+
+GUARD: Final[dict[str, Word]] = {
+    "unknown": Word("Pas de gardien connu", "off"),
+    "shadow": Word("Mode ombre", "info", "action"),
+    "alert": Word("Alerte seule", "shield", "normal"),
+    "hold": Word("Prêt à arrêter", "shield", "normal"),
+    "tripped": Word("À réarmer", "alarm", "fault"),
+    "blind": Word("Aveugle", "silent", "attention"),
+}
+"""What the collision guard is doing."""
+GUARD_SAYS: Final[dict[str, str]] = {
+    "unknown": "Aucun verdict reçu. Le gardien se déclare dans la configuration de la carte ([machine.guard]).",
+    "shadow": "Il regarde et juge, mais n'arrête rien : on compare d'abord ses verdicts à la réalité.",
+    "alert": "Il prévient ; cette machine ne l'autorise pas à arrêter l'avance.",
+    "hold": "Il peut arrêter l'avance. C'est une aide, jamais une fonction de sécurité.",
+}
+VERDICT: Final[dict[str, Word]] = {
+    "watch": Word("Surveillance", "info", "action"),
+    "alert": Word("Alerte", "attention", "attention"),
+    "hold": Word("Arrêt d’avance", "alarm", "fault"),
+}
+OUTCOME: Final[dict[str, Word]] = {
+    "none": Word("Rien n’a été demandé", "info"),
+    "shadow": Word("Mode ombre : rien n’a été arrêté", "info", "action"),
+    "held": Word("Maintenu : vitesse nulle vue", "check", "normal"),
+    "deferred": Word("Différé : vitesse nulle pas vue à temps", "clock", "attention"),
+    "refused": Word("Non autorisé sur cette machine", "cross", "attention"),
+    "failed": Word("Échec : la commande n’est pas arrivée", "alarm", "fault"),
+}
+
+
+def verdict(level: str) -> Word:
+    return VERDICT.get(level, Word(level, "info"))
+
+
+def outcome(name: str) -> Word:
+    return OUTCOME.get(name, Word(name, "info"))
 
 
 def trouble(status: str) -> Word:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
 
 from central.alerts import service as alerts
+from central.alerts.service import AlertView
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
+from central.machines.rules.parameters import is_robot
 from central.stock import service as stock
 from central.ui.routing import PageRoute
 from central.ui.shell import USER, full_page, waiting
@@ -24,13 +28,42 @@ LAST = 6
 """Movements on the front page."""
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Alerts about one thing, the gravest first; `machine` is its code when it is one."""
+
+    machine: str | None
+    alerts: list[AlertView]
+
+    @property
+    def unseen(self) -> list[AlertView]:
+        return [alert for alert in self.alerts if alert.acknowledged_at is None]
+
+
+def grouped(found: Sequence[AlertView], codes: Collection[str]) -> list[Group]:
+    """Alerts about one subject together, where the first of them stands."""
+    groups: dict[str, Group] = {}
+    for alert in found:
+        subject = (alert.subject or "").removeprefix("machine:")
+        machine = subject if subject in codes else None
+        key = subject or f"alert:{alert.id}"
+        groups.setdefault(key, Group(machine, [])).alerts.append(alert)
+    return list(groups.values())
+
+
 async def _tiles(uow: UnitOfWork) -> dict[str, Any]:
     tiles = await machines.tiles(uow)
-    return {"tiles": tiles, "loads": await loads_of(uow, [tile.code for tile in tiles])}
+    return {
+        "machines": [tile for tile in tiles if not is_robot(tile.kind)],
+        "robots": [tile for tile in tiles if is_robot(tile.kind)],
+        "loads": await loads_of(uow, [tile.code for tile in tiles]),
+    }
 
 
 async def _alerts(uow: UnitOfWork) -> dict[str, Any]:
-    return {"alerts": await alerts.open_alerts(uow, limit=20)}
+    found = await alerts.open_alerts(uow, limit=50)
+    codes = {machine.code for machine in await machines.machines(uow)}
+    return {"alerts": found, "groups": grouped(found, codes)}
 
 
 async def _running(uow: UnitOfWork) -> dict[str, Any]:
@@ -86,6 +119,18 @@ async def acknowledge(request: Request, alert: int) -> Response:
             await alerts.acknowledge(uow, alert, USER)
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
+        return render(request, "parts/alerts.html", **await _alerts(uow))
+
+
+@router.post("/alertes/vues")
+async def acknowledge_all(request: Request, ids: Annotated[list[int], Form(max_length=200)]) -> Response:
+    """Those that the page showed; what came since stays to be seen."""
+    async with units_of(request).begin() as uow:
+        for alert in ids:
+            try:
+                await alerts.acknowledge(uow, alert, USER)
+            except LookupError as error:
+                raise HTTPException(404, str(error)) from error
         return render(request, "parts/alerts.html", **await _alerts(uow))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
@@ -179,6 +179,19 @@ class Summary:
     parts_unassigned: int
     operations: dict[str, int]
     """How many in each status."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineParts:
+    """Parts of one machine; `corrected` when some were counted again after a setting changed."""
+
+    by_operation: dict[str, int]
+    unassigned: int
+    corrected: bool
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_operation.values()) + self.unassigned
 
 
 async def running(uow: UnitOfWork, machine: str | None = None) -> list[Running]:
@@ -393,6 +406,23 @@ async def counted(uow: UnitOfWork, codes: Iterable[str]) -> dict[str, int]:
         select(p.operation, func.sum(p.parts)).where(p.operation.in_(list(codes))).group_by(p.operation)
     )
     return {code: int(total) for code, total in rows if code is not None}
+
+
+async def parts_of(uow: UnitOfWork, machine: str, begin: datetime, end: datetime) -> MachineParts:
+    """Parts that the machine made in [begin, end)."""
+    p = PartsAssigned
+    rows = await uow.session.execute(
+        select(p.operation, func.sum(p.parts), func.max(case((p.corrected, 1), else_=0)))
+        .where(p.machine == machine, p.at >= begin, p.at < end, p.parts > 0)
+        .group_by(p.operation)
+        .order_by(p.operation)
+    )
+    found = [(operation, int(parts), bool(corrected)) for operation, parts, corrected in rows]
+    return MachineParts(
+        by_operation={operation: parts for operation, parts, _ in found if operation is not None},
+        unassigned=sum(parts for operation, parts, _ in found if operation is None),
+        corrected=any(corrected for _, _, corrected in found),
+    )
 
 
 async def _operation_views(uow: UnitOfWork, query: Select[Operation]) -> list[OperationView]:

@@ -61,7 +61,9 @@ class Trip(NamedTuple):
 
 
 class Calling(NamedTuple):
-    """The alert that stands for a machine's guard: `first` of the verdicts that still call, the `worst` of them."""
+    """The alert that stands for a machine's guard: since the `first` verdict of its level, for the `worst` (gravest, then
+    newest) of the `trips` that still call.
+    """
 
     level: Level
     first: datetime
@@ -92,8 +94,9 @@ def calling(trips: Sequence[Trip], rearmed: Sequence[datetime], now: datetime) -
     level: Level = "info"
     for trip in still:
         level = graver(level, trip.grave)
-    worst = max((t for t in still if t.grave == level), key=lambda t: (t.at, t.fact_id))
-    return Calling(level, min(t.at for t in still), worst, len(still), awaiting)
+    gravest = [t for t in still if t.grave == level]
+    worst = max(gravest, key=lambda t: (t.at, t.fact_id))
+    return Calling(level, min(t.at for t in gravest), worst, len(still), awaiting)
 
 
 def is_about_guard(source: str, code: str) -> bool:

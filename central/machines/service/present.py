@@ -162,7 +162,10 @@ async def unexpected_stops(uow: UnitOfWork, code: str, begin: datetime, end: dat
     ends = await uow.session.scalars(
         select(cycle.ended).where(cycle.machine == code, cycle.completed, cycle.ended >= begin, cycle.ended < end)
     )
-    return watch.unexpected_stops(found.intervals, ends, found.end, bound)
+    stops = watch.unexpected_stops(found.intervals, ends, found.end, bound)
+    if stops and stops[-1].end == found.end == uow.now:  # cut at the present: it lasts
+        stops[-1] = stops[-1]._replace(end=None)
+    return stops
 
 
 async def samples(uow: UnitOfWork, code: str, signal: str, begin: datetime, end: datetime, points: int = 600) -> Series:

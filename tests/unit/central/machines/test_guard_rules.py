@@ -43,7 +43,7 @@ def test_what_asked_nothing_of_a_person_falls_silent() -> None:
 def test_in_shadow_mode_a_hold_is_not_critical() -> None:
     found = calling([trip(0, "watch"), trip(1, "hold", "shadow"), trip(2, "alert")], [], at(5))
     assert found is not None
-    assert (found.level, found.trips, found.first, found.worst) == ("high", 3, at(0), trip(2, "alert"))
+    assert (found.level, found.trips, found.first, found.worst) == ("high", 3, at(1), trip(2, "alert"))
 
 
 @given(
