@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from central.ui.formats import NO_BREAK, number
+from central.ui.shell import USER
 from central.ui.words import Word
 
 _STATUS: Final[dict[str, Word]] = {
@@ -60,6 +61,13 @@ def size(count: int) -> str:
     if count < 1000:
         return f"{count}{NO_BREAK}octets"
     return f"{number(count / 1000, 1)}{NO_BREAK}ko" if count < 1_000_000 else f"{number(count / 1e6, 1)}{NO_BREAK}Mo"
+
+
+def person(who: str, names: dict[str, str]) -> str:
+    """A name, or what spoke of itself: an agent, a machine, a page without log-in."""
+    if who == USER:
+        return "depuis une page"
+    return "par la machine" if who.startswith(("agent:", "machine:")) else f"par {names.get(who, who)}"
 
 
 def origin(name: str) -> str:
