@@ -82,6 +82,7 @@ class Line:
         self._close = close
         self._is_device = os.isatty(descriptor)
         self._marks = MarkDecoder()
+        self._waiting: list[Callable[[], None]] = []
 
     @property
     def errors(self) -> LineErrors:
@@ -128,31 +129,39 @@ class Line:
 
     def forget_output(self) -> None:
         """Drop what the port has not sent yet."""
-        if self._is_device:
+        if self._is_device and self._fd >= 0:
             with contextlib.suppress(termios.error):
                 termios.tcflush(self._fd, termios.TCOFLUSH)
 
     def close(self) -> None:
+        """Close the port; who waits on it, or uses it later, gets DriverFaultError `line_lost`."""
         self.forget_output()
+        for stop in list(self._waiting):
+            stop()
+        self._fd = -1  # its number may soon be another file's
         self._close()
 
     async def _ready(self, within: float, *, writing: bool) -> bool:
-        loop = asyncio.get_running_loop()
+        loop, descriptor = asyncio.get_running_loop(), self._fd
         ready: asyncio.Future[None] = loop.create_future()
         watch, forget = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
 
-        def tell() -> None:
+        def stop() -> None:
+            forget(descriptor)
+            self._waiting.remove(stop)
             if not ready.done():
                 ready.set_result(None)
 
-        watch(self._fd, tell)
+        watch(descriptor, stop)
+        self._waiting.append(stop)
         try:
             async with asyncio.timeout(within):
                 await ready
         except TimeoutError:
             return False
         finally:
-            forget(self._fd)
+            if stop in self._waiting:
+                stop()
         return True
 
     def _lost(self, error: OSError | None) -> DriverFaultError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from cnc_bridge.drivers.serial.asking import ask, greet
 from cnc_bridge.port import DriverFaultError, Finding
 from cnc_bridge.probing import Address, Offer
@@ -29,12 +31,23 @@ async def discover(address: Address) -> Offer | None:
     port = address.port or PORT
     if address.scheme or not address.host or port in _OTHERS_PORTS:
         return None
-    try:
-        findings = await _findings(None, address.host, port, LineSettings())
-    except DriverFaultError:
+    findings = await _over_tcp(address.host, port)
+    if findings is None:
         return None
     toml = f'kind = "serial"\ndialect = "haas_mdc"\nhost = "{address.host}"\nport = {port}\n'
     return Offer("serial", "Haas, collecte de données (MDC) par le réseau", toml, findings)
+
+
+async def _over_tcp(host: str, port: int) -> list[Finding] | None:
+    """A Haas takes two clients: while other protocols are tried on the same port, ours may be the third."""
+    for pause in (0.0, 1.0, 2.0, 3.0):
+        await asyncio.sleep(pause)
+        try:
+            return await _findings(None, host, port, LineSettings())
+        except DriverFaultError as fault:
+            if fault.code != "line_lost":
+                return None
+    return None
 
 
 async def _on_device(device: str) -> Offer | None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from cnc_bridge.serial_line.line import Line, opened
 from cnc_bridge.serial_line.sender import Progress
 from cnc_bridge.serial_line.settings import LineSettings, TapeSettings
 from cnc_bridge.serial_line.tape import canonical
+from tests.contract.cnc_bridge.far_sides import free_port
 
 FAST = LineSettings(baud=230_400)
 TAPE = TapeSettings(start_timeout_s=20, hold_timeout_s=20, idle_timeout_s=1)
@@ -94,6 +96,38 @@ async def test_a_drip_feed_of_125_kb_is_held_often_and_arrives_byte_for_byte(tmp
     assert told["overshoot"] <= 3 * TAPE.chunk, "one chunk is on its way; two more for a late wake-up"
     assert [step.sent for step in seen] == sorted(step.sent for step in seen)
     assert len(seen) > 5
+
+
+@pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed")
+async def test_a_drip_feed_through_a_serial_device_server_is_held_too(tmp_path: Path) -> None:
+    """Socat is the server: TCP on our side, the serial port on the machine's."""
+    content, port = programme(20_000), free_port()
+    async with machine("--after", 2.0, "read", "--into", tmp_path / "got", "--buffer", 2000) as cnc:
+        server = await asyncio.create_subprocess_exec(
+            "socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr", f"OPEN:{cnc.device},raw,echo=0"
+        )
+        try:
+            async with asyncio.timeout(30):
+                done = await _send_over_tcp(port, content)
+                told = await cnc.report()
+        finally:
+            if server.returncode is None:
+                server.kill()
+            await server.wait()
+    assert (tmp_path / "got").read_bytes() == content.replace(b"\n", b"\r\n")
+    assert done.holds == told["xoffs"] > 5
+    assert told["overshoot"] <= 6 * TAPE.chunk, "one chunk on its way, and what socat had taken already"
+
+
+async def _send_over_tcp(port: int, content: bytes) -> Progress:
+    while True:
+        try:
+            async with opened(None, "127.0.0.1", port, FAST, 1.0) as line:
+                return await transfer.send(line, content, TAPE)
+        except DriverFaultError as fault:
+            if fault.code != "refused":  # socat listens in a moment
+                raise
+        await asyncio.sleep(0.05)
 
 
 async def test_it_waits_for_the_machine_to_ask(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from cnc_bridge.config import parse
 from cnc_bridge.drivers.serial.discovery import discover
 from cnc_bridge.drivers.serial.driver import ControllerDriver
 from cnc_bridge.port import Condition, DriverEvent, DriverFaultError, Link, Problem, Reading
-from cnc_bridge.probing import parse_address
+from cnc_bridge.probing import parse_address, probe
 from cnc_bridge.testing.haas import FakeHaas, Framing, Plan, serve_pty, serve_tcp
 
 LEAN = {"kind": "serial", "dialect": "haas_mdc", "poll_s": 0.05, "answer_timeout_s": 0.5, "reconnect_max_s": 0.3}
@@ -248,6 +248,13 @@ async def test_discovery_recognises_a_haas_by_network_and_by_serial_line() -> No
     assert "7E2" in offer.title
     made = parse({"machine": {"id": "m"}, "driver": tomllib.loads(offer.driver)})
     assert made.driver.address.startswith("/dev/pts/")
+
+
+async def test_it_is_found_although_every_protocol_is_tried_at_once_and_two_clients_are_all_it_takes() -> None:
+    server = await serve_tcp(FakeHaas(), 0)
+    offers, _ = await probe(parse_address(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    server.close()
+    assert "serial" in [offer.kind for offer in offers]
 
 
 async def test_discovery_leaves_other_protocols_alone_and_says_when_a_line_is_silent() -> None:

@@ -114,6 +114,16 @@ async def test_a_cable_pulled_in_a_transfer_is_a_lost_link(tmp_path: Path) -> No
     assert lost.up is False
 
 
+async def test_a_driver_closed_in_a_transfer_ends_it(tmp_path: Path) -> None:
+    async with machine("read", "--no-dc1", "--into", tmp_path / "got") as cnc:
+        async with connected(cnc.device) as (made, _):
+            sending = asyncio.create_task(made.write_programme("O1234", programme(300)))
+            await asyncio.sleep(0.1)
+        with pytest.raises(DriverFaultError) as fault:
+            await sending
+    assert fault.value.code == "line_lost"
+
+
 async def test_a_punch_that_nobody_awaits_is_said_and_not_mixed_into_the_next(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(programme(300))
     async with machine("punch", tmp_path / "o") as cnc, connected(cnc.device) as (_, stream):
