@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from asyncua import ua
 from asyncua.client.client import Client
-from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.uaerrors import UaError
 
 from cnc_bridge.drivers.opcua.alarms import Alarms
@@ -27,7 +26,7 @@ from cnc_bridge.drivers.opcua.programmes import Programmes, checked
 from cnc_bridge.drivers.opcua.security import connected, endpoints_of, security_name
 from cnc_bridge.drivers.opcua.settings import NodeSource, Settings
 from cnc_bridge.drivers.opcua.subscription import Subscription, SubscriptionLostError, is_shutdown
-from cnc_bridge.drivers.opcua.values import node_number, raw_value, unknown, utc
+from cnc_bridge.drivers.opcua.values import raw_value, unknown, utc
 from cnc_bridge.model import signal_named
 from cnc_bridge.port import Clock, Driver, DriverFaultError, Finding, ProgrammeFile, Reading
 
@@ -39,24 +38,16 @@ _RESYNC_MOST = 500
 
 
 class _Slot:
-    """A monitored signal. `last`: its newest raw value; `at_resync`: what that was at the resync before.
+    """A monitored signal. `last`: its newest raw value; `heard`: the subscription said it since the last resync.
 
-    `plain`: a number as it is; `clean`: the value before was one, so that no complaint about it is open.
+    `plain`: a number as it is; `clean`: the value before was one, so that no complaint about it is open. `differed`:
+    how often a resync read another value while nothing was heard; once is a notification on its way, twice is a death.
     """
 
     __slots__ = (
-        "at_resync",
-        "clean",
-        "handle",
-        "is_sample",
-        "last",
-        "missing",
-        "name",
-        "node",
-        "plain",
-        "scale",
+        "clean", "differed", "handle", "heard", "is_sample", "last", "missing", "name", "node", "plain", "scale",
         "source",
-    )
+    )  # fmt: skip
 
     def __init__(self, handle: int, name: str, source: NodeSource) -> None:
         self.handle = handle
@@ -68,7 +59,8 @@ class _Slot:
         self.scale = source.scale
         self.missing = self.clean = False
         self.last: object = _NEVER
-        self.at_resync: object = _NEVER
+        self.heard = False
+        self.differed = 0
 
 
 class _Never:
@@ -121,9 +113,7 @@ class ControllerDriver(Driver):
         try:
             await subscription.create(config.publishing_ms)
             await self._subscribe(subscription, await self._present(client))
-            with_alarms = mapped.messages is not None and await self._follow_alarms(
-                client, subscription, alarms, namespaces, mapped.messages
-            )
+            with_alarms = await self._follow_alarms(client, subscription, alarms, namespaces, mapped.notifiers)
             if config.hold is not None and "hold" in config.allow:
                 self._prepared = await self._prepare_hold(client)
             self._client = client
@@ -143,9 +133,10 @@ class ControllerDriver(Driver):
         config = self.config
         if not config.discover:
             return Mapped()
-        machines = chosen(await find_machines(client, self._limits), config.machine)
+        everything = await find_machines(client, self._limits)
+        machines = chosen(everything, config.machine)
         if len(machines) == 1:
-            mapped = await map_machine(client, machines[0], self._limits)
+            mapped = await map_machine(client, machines[0], self._limits, alone=len(everything) == 1)
             _log.info("%s: %s %s", config.endpoint, machines[0].companion.name, machines[0].name)
             return mapped
         if "execution" in config.signals and config.machine is None:
@@ -226,14 +217,15 @@ class ControllerDriver(Driver):
         subscription: Subscription,
         alarms: Alarms,
         namespaces: Sequence[str],
-        messages: ua.NodeId,
+        notifiers: Sequence[ua.NodeId],
     ) -> bool:
         wanted = Alarms.wanted(namespaces)
-        for node in (messages, node_number(ObjectIds.Server)):
+        for node in notifiers:
             if await subscription.monitor_events(_EVENTS_HANDLE, node, wanted) is None:
                 await alarms.refresh(client, subscription.id)
                 return True
-        _log.info("%s: the server sends no events, its alarms are not read", self.config.endpoint)
+        if notifiers:
+            _log.info("%s: the server sends no events, its alarms are not read", self.config.endpoint)
         return False
 
     # --- what comes ---------------------------------------------------------------------------------------------------
@@ -244,7 +236,7 @@ class ControllerDriver(Driver):
         for item in items:
             slot, answer = slots[item.ClientHandle - 1], item.Value
             raw = raw_value(answer)
-            slot.last = raw
+            slot.last, slot.heard = raw, True
             number = slot.plain and type(raw) is float and math.isfinite(raw)
             if number and slot.clean:
                 put(Reading(slot.name, raw * slot.scale, utc(answer.SourceTimestamp), received), is_sample=True)
@@ -297,11 +289,13 @@ class ControllerDriver(Driver):
                 self._node_missing(slot, answer.StatusCode)
             elif slot.missing:
                 appeared.append(slot)
-            elif slot.last is was and raw_value(answer) != was:
-                if slot.at_resync is was:
+            elif not slot.heard and slot.last is was and raw_value(answer) != was:
+                slot.differed += 1
+                if slot.differed > 1:
                     stuck.append(slot.name)
                 self._take(slot, answer)
-            slot.at_resync = slot.last
+            if slot.heard:
+                slot.heard, slot.differed = False, 0
         if appeared:
             await self._subscribe(subscription, appeared)
         if stuck:

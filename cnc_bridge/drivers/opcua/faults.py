@@ -52,18 +52,32 @@ def explain(error: BaseException, settings: Settings) -> DriverFaultError:
     )
 
 
+def _refused_person(settings: Settings) -> tuple[str, str]:
+    """Who the server refuses, and what to do."""
+    if settings.user_certificate:
+        step = (
+            f"La machine refuse le certificat d'utilisateur « {settings.user_certificate.name} » : l'approuver dans "
+            "son serveur OPC UA (certificats d'utilisateurs), ou en indiquer un autre dans `user_certificate`."
+        )
+        return f"the user certificate {settings.user_certificate}", step
+    if settings.user:
+        return (
+            f"user {settings.user!r}",
+            f"Utilisateur « {settings.user} » refusé : vérifier `user` et le mot de passe sur la machine.",
+        )
+    return (
+        "an anonymous client",
+        "La machine refuse les connexions anonymes : créer un utilisateur OPC UA et l'indiquer dans `user`.",
+    )
+
+
 def _explain_ua(error: uaerrors.UaError, settings: Settings) -> DriverFaultError:
     where, said = settings.endpoint, f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]
     if isinstance(
         error,
         uaerrors.BadUserAccessDenied | uaerrors.BadIdentityTokenRejected | uaerrors.BadIdentityTokenInvalid,
     ):
-        who = f"user {settings.user!r}" if settings.user else "an anonymous client"
-        step = (
-            f"Utilisateur « {settings.user} » refusé : vérifier `user` et le mot de passe sur la machine."
-            if settings.user
-            else "La machine refuse les connexions anonymes : créer un utilisateur OPC UA et l'indiquer dans `user`."
-        )
+        who, step = _refused_person(settings)
         return DriverFaultError(
             "bad_credentials", f"{where}: the server refuses {who} ({said})", step, retry_after_s=LOCK_OUT_S
         )
@@ -73,7 +87,10 @@ def _explain_ua(error: uaerrors.UaError, settings: Settings) -> DriverFaultError
         return DriverFaultError(
             "no_such_security",
             f"{where}: the server does not offer {settings.security} {settings.mode}; `copeau cnc probe` lists its own",
-            f"La machine n'offre pas la sécurité {settings.security} {settings.mode} : "
+            "La machine n'accepte pas de liaison sans sécurité : indiquer `security` et `mode` "
+            "(`copeau cnc probe` liste ce qu'elle offre)."
+            if settings.security == "None"
+            else f"La machine n'offre pas la sécurité {settings.security} {settings.mode} : "
             "`copeau cnc probe` liste celles qu'elle offre ; corriger `security` et `mode`.",
             retry_after_s=LOCK_OUT_S,
         )
@@ -81,8 +98,9 @@ def _explain_ua(error: uaerrors.UaError, settings: Settings) -> DriverFaultError
         return DriverFaultError(
             "certificate_refused",
             f"{where}: the server does not trust our certificate {settings.certificate} ({said})",
-            f"La machine n'accepte pas encore notre certificat : y approuver « {settings.application_uri} » "
-            f"(fichier {settings.certificate.name}), puis attendre une nouvelle tentative.",
+            f"La machine n'accepte pas notre certificat « {settings.application_uri} » : dans la configuration OPC UA "
+            "de sa commande, le déplacer des certificats refusés vers les certificats approuvés, ou y copier le fichier "
+            f"{settings.certificate.resolve()} ; nouvelle tentative automatique.",
         )
     if isinstance(error, uaerrors.BadTooManySessions | uaerrors.BadMaxConnectionsReached):
         return DriverFaultError(

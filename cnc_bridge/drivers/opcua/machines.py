@@ -33,11 +33,11 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What was found below a machine. `messages`: the node whose events are its alarms; `programmes`: its folder."""
+    """What was found below a machine. `notifiers`: nodes whose events are its alarms, best first."""
 
     signals: Mapping[str, NodeSource] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
-    messages: ua.NodeId | None = None
+    notifiers: tuple[ua.NodeId, ...] = ()
     programmes: ua.NodeId | None = None
 
 
@@ -75,8 +75,11 @@ def chosen(machines: Sequence[Machine], wanted: str | None) -> list[Machine]:
     return [machine for machine in machines if wanted in (machine.name, machine.node_id.to_string())]
 
 
-async def map_machine(client: Client, machine: Machine, limits: Limits) -> Mapped:
-    """The signals of `machine`: of each one's candidates the first whose present value makes sense."""
+async def map_machine(client: Client, machine: Machine, limits: Limits, *, alone: bool = True) -> Mapped:
+    """The signals of `machine`: of each one's candidates the first whose present value makes sense.
+
+    `alone` on its server: then its alarms come from the Server object, which also says where a refresh begins and ends.
+    """
     below = await tree(client, machine.node_id, limits, depth=_MACHINE_DEPTH, most=_MACHINE_NODES)
     variables = sorted((each for each in below if each.node_class == ua.NodeClass.Variable), key=lambda each: each.path)
     offered = [
@@ -99,9 +102,15 @@ async def map_machine(client: Client, machine: Machine, limits: Limits) -> Mappe
             for signal, (_, candidate, each) in best.items()
         },
         {signal: "/".join(each.path) for signal, (_, _, each) in best.items()},
-        objects.get(machine.companion.messages),
+        _notifiers(objects.get(machine.companion.messages), alone=alone),
         _first_directory(below, machine.companion),
     )
+
+
+def _notifiers(messages: ua.NodeId | None, *, alone: bool) -> tuple[ua.NodeId, ...]:
+    if messages is None:
+        return (_SERVER_OBJECT,) if alone else ()
+    return (_SERVER_OBJECT, messages) if alone else (messages,)
 
 
 def _makes_sense(signal: str, candidate: Candidate, answer: ua.DataValue) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import urlparse
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.crypto import cert_gen, security_policies, uacrypto
-from asyncua.ua.uaerrors import UaError
+from asyncua.ua.uaerrors import BadSecurityChecksFailed, UaError
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -41,10 +41,23 @@ Tell = Callable[[str, str, str], None]
 """Reports a problem that does not stop the connection: code, English sentence, French sentence with the next step."""
 
 
+class _Client(Client):
+    """Tells a server that hangs up at our certificate from a lost connection."""
+
+    async def open_secure_channel(self, renew: bool = False) -> None:
+        try:
+            await super().open_secure_channel(renew)
+        except ConnectionError as error:
+            # several servers say no by closing the connection, or by an answer that the library cannot read
+            if renew or self.security_policy.Mode == ua.MessageSecurityMode.None_:
+                raise
+            raise BadSecurityChecksFailed from error
+
+
 @contextlib.asynccontextmanager
 async def connected(config: Settings, tell: Tell) -> AsyncIterator[Client]:
     """A session with the server of `config`. Raises DriverFaultError, UaError, OSError, TimeoutError."""
-    client = Client(config.endpoint, timeout=config.timeout_s, watchdog_intervall=max(config.check_s, 1.0))
+    client = _Client(config.endpoint, timeout=config.timeout_s, watchdog_intervall=max(config.check_s, 1.0))
     client.application_uri = config.application_uri
     client.name = client.description = "Copeau"
     client.session_timeout = 60_000  # ms: a session that we lost is soon free again
@@ -71,12 +84,7 @@ async def endpoints_of(url: str, timeout_s: float) -> list[ua.EndpointDescriptio
 
 async def _secure(client: Client, config: Settings, tell: Tell) -> None:
     if own_certificate(config):
-        tell(
-            "new_certificate",
-            f"{config.endpoint}: made our certificate {config.certificate}",
-            f"Nouveau certificat de l'agent créé ({config.certificate.resolve()}) : "
-            "l'approuver sur la machine, dans la liste des certificats clients du serveur OPC UA.",
-        )
+        _log.warning("%s: made our certificate %s, the server must trust it", config.endpoint, config.certificate)
     policy, mode = POLICIES[config.security], ua.MessageSecurityMode[config.mode]
     offered = await endpoints_of(config.endpoint, config.timeout_s)
     fitting = [each for each in offered if each.SecurityPolicyUri == policy.URI and each.SecurityMode == mode]

@@ -39,7 +39,7 @@ class SubscriptionLostError(Exception):
 
 
 class Subscription:
-    """Made by `create`, heard from `begin` on; ends with its session. `ended` is set when the server, or the connection, ends it."""
+    """Made by `create`, heard from `begin` on; ends with its session, or when the server says so (`ended`)."""
 
     def __init__(self, client: Client, limits: Limits, on_values: OnValues, on_events: OnEvents) -> None:
         self._session = client.uaclient.session

@@ -169,7 +169,7 @@ export class Machine {
     const server = this.space.rootFolder.objects.server;
     server.addReference({ referenceType: "HasNotifier", nodeId: this.object });
     this.object.addReference({ referenceType: "HasNotifier", nodeId: notification });
-    notification.addReference({ referenceType: "HasNotifier", nodeId: notification.messages });
+    notification.addReference({ referenceType: "HasEventSource", nodeId: notification.messages });
   }
 
   /** An error (severity 667–1000) or warning (334–666) of the controller, as OPC 40501-1 8.6.2 has it. */

@@ -1,7 +1,7 @@
 // A robot as OPC 40010 has it: a MotionDeviceSystemType in DeviceSet, with a controller, a task and a safety state.
 import opcua from "node-opcua";
 
-const { DataType, StatusCodes } = opcua;
+const { DataType, StatusCodes, promoteToStateMachine } = opcua;
 const AUTOMATIC = 3;
 
 export function addRobot(space, namespace) {
@@ -12,7 +12,7 @@ export function addRobot(space, namespace) {
     type(name).instantiate({ browseName, componentOf: parent, namespace, optionals });
   const system = make("MotionDeviceSystemType", "Robot", devices);
   const controller = make("ControllerType", "Controller", system.controllers);
-  const task = make("TaskControlType", "Task", controller.taskControls, ["ParameterSet.ExecutionMode"]);
+  const task = make("TaskControlType", "Task", controller.taskControls, ["TaskControlOperation.TaskControlStateMachine"]);
   const safety = make("SafetyStateType", "Safety", system.safetyStates);
   const write = (node, dataType, value) => node.setValueFromSource({ dataType, value }, StatusCodes.Good, new Date());
   write(task.parameterSet.taskProgramName, DataType.String, "PICK_1");
@@ -20,4 +20,7 @@ export function addRobot(space, namespace) {
   write(safety.parameterSet.operationalMode, DataType.Int32, AUTOMATIC);
   write(safety.parameterSet.emergencyStop, DataType.Boolean, false);
   write(safety.parameterSet.protectiveStop, DataType.Boolean, false);
+  const states = promoteToStateMachine(task.getComponentByName("TaskControlOperation").getComponentByName("TaskControlStateMachine"));
+  let executing = false;
+  setInterval(() => states.setState((executing = !executing) ? "Executing" : "Ready"), 1000);
 }

@@ -88,6 +88,7 @@ const server = new OPCUAServer({
 await server.initialize();
 
 const space = server.engine.addressSpace;
+space.installAlarmsAndConditionsService();
 const namespace = space.registerNamespace("urn:copeau:node-opcua-machine");
 let machine = null;
 if (!given["no-machine"]) {
