@@ -19,20 +19,23 @@ from contracts.programmes import BadNameError, NameRule
 
 Current: TypeAlias = Callable[[], Mapping[str, Value]]
 """The machine's values that hold now (`follow.Following.current`); empty when it is silent."""
-Result: TypeAlias = Literal["sent", "already", "refused", "restored", "broken"]
+Result: TypeAlias = Literal["sent", "already", "unread", "refused", "restored", "broken"]
 
 _FREE: Final = frozenset({"READY", "STOPPED", "PROGRAM_COMPLETED"})
 """No programme is under way. A feed hold or an optional stop is in the middle of one."""
 _NAME_RULES: Final[dict[str, NameRule]] = {"focas": "o_number"}
 _NO_PROGRAMME: Final = "no_programme"
+_NO_START: Final = "no_start"
+"""The operator did not press READ (nothing left) or PUNCH (nothing came)."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """What became of a sending. `message` is French, for the person who asked.
 
-    ``sent``: written, read back, the same. ``already``: it was there, nothing was written. ``refused``: nothing was
-    written. ``restored``: it did not arrive whole, the text that was there before is back. ``broken``: what lies in
-    the machine under this name is neither; it must not be run.
+    ``sent``: written, read back, the same. ``already``: it was there, nothing was written. ``unread``: all of it left
+    over an attended line, and nobody punched it back. ``refused``: nothing was written. ``restored``: it did not arrive
+    whole, the text that was there before is back. ``broken``: what lies in the machine under this name is neither; it
+    must not be run.
     """
 
     result: Result
@@ -55,8 +58,18 @@ async def _keep_nothing(_former: Former) -> None:
     """For callers that need no trace on disk."""
 
 
-def why_not_now(values: Mapping[str, Value]) -> str | None:
+def attended(driver: Driver) -> bool:
+    """Whether a person at the controller lets each programme in and out (READ and PUNCH of a serial DNC line).
+
+    Such a line says nothing of the machine's state. The key is the permission: a control takes READ in EDIT only.
+    """
+    return getattr(driver.settings, "dialect", "") == "dnc"
+
+
+def why_not_now(values: Mapping[str, Value], *, is_attended: bool = False) -> str | None:
     """Why nothing may be written into this machine now, in French; None when it stands still."""
+    if is_attended and values.get("execution") is None:
+        return None
     if not values:
         return "La machine est sans nouvelles : son état n'est pas connu. Vérifier sa liaison, puis recommencer."
     if values.get("availability") == "UNAVAILABLE":
@@ -88,6 +101,9 @@ async def send(
     refusal = _refusal(driver, current, name, content)
     if refusal is not None:
         return Outcome("refused", refusal)
+    if attended(driver):
+        await keep(Former(None))
+        return await _send_attended(driver, name, content)
     try:
         there = await _read(driver, name)
         if there is not None and await _same(there, content, name):
@@ -106,7 +122,7 @@ async def recover(driver: Driver, current: Current, name: str, content: bytes, f
 
     Where there was nothing before, the sending is finished: a driver cannot delete.
     """
-    if why_not_now(current()) is not None:
+    if attended(driver) or why_not_now(current()) is not None:
         return None
     try:
         there = await _read(driver, name)
@@ -134,7 +150,29 @@ def _refusal(driver: Driver, current: Current, name: str, content: bytes) -> str
         return "Le programme est vide : rien n'est envoyé."
     if len(content) > texts.MAX_BYTES:
         return f"Le programme fait {len(content) / 1e6:.0f} Mo : {texts.MAX_BYTES // 2**20} Mo au plus."
-    return why_not_now(current())
+    return why_not_now(current(), is_attended=attended(driver))
+
+
+async def _send_attended(driver: Driver, name: str, content: bytes) -> Outcome:
+    """Once, since each way needs a person's key; what lay there before is not known and cannot be brought back."""
+    danger = f"Ne pas lancer « {name} » avant de l'avoir relu à la commande."
+    try:
+        await driver.write_programme(name, content)
+    except NotAllowedError as error:
+        return Outcome("refused", error.message_fr)
+    except DriverFaultError as error:
+        if error.code in {_NO_START, _NO_PROGRAMME, "not_connected", "transfer_running", "unsendable"}:
+            return Outcome("refused", error.message_fr)
+        return Outcome("broken", f"{error.message_fr} {danger}")
+    try:
+        there = await _read(driver, name)
+    except (DriverFaultError, NotAllowedError) as error:
+        said = f"« {name} » est parti en entier, mais n'a pas été relu. {error.message_fr}"
+        return Outcome("unread", said)
+    if there is not None and await _same(there, content, name):
+        return Outcome("sent", f"« {name} » est dans la machine, relu identique.", there)
+    differs = await asyncio.to_thread(_how_it_differs, name, content, there)
+    return Outcome("broken", f"{differs} {danger}", there)
 
 
 async def _write(driver: Driver, current: Current, name: str, content: bytes, former: Former) -> Outcome:

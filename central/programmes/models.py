@@ -74,7 +74,9 @@ class CnTransfer(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     published_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state: Mapped[str] = mapped_column(String(10), index=True)
-    """``asked``, ``done``, ``refused``, ``broken`` (half a text may lie there), ``expired``."""
+    """``asked``, ``done``, ``unread`` (sent whole, nobody read it back), ``refused``, ``broken`` (half a text may lie
+    there), ``expired``.
+    """
     detail: Mapped[str] = mapped_column(default="")
     told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Event time of the newest fact of it."""

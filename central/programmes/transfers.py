@@ -35,6 +35,10 @@ _AGAIN: Final = timedelta(seconds=20)
 _GRACE: Final = timedelta(seconds=30)
 
 
+_STATES: Final[dict[bool | None, str]] = {True: "done", False: "broken", None: "unread"}
+"""Of what was sent, by whether it was the same when read back."""
+
+
 class RefusedError(ValueError):
     """Nothing was asked of the machine. The text is French."""
 
@@ -262,7 +266,7 @@ async def _note_outcome(uow: UnitOfWork, fact: Fact[ProgrammeTransferred]) -> No
     body = fact.body
     transfer = await uow.session.get(CnTransfer, (body.command or "")[:32])
     if transfer is not None and (transfer.told_at is None or transfer.told_at <= fact.at):
-        transfer.state = "refused" if body.event == "refused" else "done" if body.same else "broken"
+        transfer.state = "refused" if body.event == "refused" else _STATES[body.same]
         transfer.detail, transfer.told_at = body.detail, fact.at
         await uow.session.flush()
         _tell(uow, transfer)

@@ -23,6 +23,7 @@ _ACT: Final[dict[str, Word]] = {
 _TRANSFER: Final[dict[str, Word]] = {
     "asked": Word("Demandé, la machine n’a pas encore répondu", "clock", "action"),
     "done": Word("Envoyé et relu identique", "check", "normal"),
+    "unread": Word("Envoyé, pas relu", "attention", "attention"),
     "refused": Word("Refusé", "cross", "attention"),
     "broken": Word("Incomplet dans la machine : ne pas lancer", "alarm", "fault"),
     "expired": Word("Expiré", "clock", "attention"),

@@ -14,7 +14,7 @@ import os
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import urljoin
 
 import httpx
@@ -36,6 +36,14 @@ _log = logging.getLogger(__name__)
 _HTTP_S: Final = 30.0
 _READ_AGAIN: Final = timedelta(minutes=15)
 """A controller that tells neither size nor date of its programmes is read this often, not at each look."""
+
+
+_EVENTS: Final[dict[transfer.Result, Literal["sent", "refused"]]] = {
+    "sent": "sent", "already": "sent", "unread": "sent", "broken": "sent", "restored": "refused", "refused": "refused",
+}  # fmt: skip
+_SAME: Final[dict[transfer.Result, bool | None]] = {
+    "sent": True, "already": True, "unread": None, "broken": False, "restored": False, "refused": None,
+}  # fmt: skip
 
 
 class Exchange(NamedTuple):
@@ -121,6 +129,8 @@ class Programmes:
         if "programme" not in self._driver.settings.allow:
             return
         await self._say_unfinished()
+        if transfer.attended(self._driver):
+            return  # nothing is read there without a person at the controller
         while True:
             try:
                 async with self._turn:
@@ -135,7 +145,7 @@ class Programmes:
     # on command
 
     async def _send(self, command: SendProgramme) -> str:
-        refusal = transfer.why_not_now(self._following.current)
+        refusal = transfer.why_not_now(self._following.current, is_attended=transfer.attended(self._driver))
         if refusal is None and command.size > texts.MAX_BYTES:
             refusal = f"Le programme fait {command.size / 1e6:.0f} Mo : {texts.MAX_BYTES // 2**20} Mo au plus."
         if refusal is not None:
@@ -164,7 +174,7 @@ class Programmes:
     async def _tell(self, command: SendProgramme, outcome: Outcome, size: int | None = None) -> str:
         intent = _Intent(command.name, command.sha256, had_former=False, command=command.id, person=command.person)
         await self._record(intent, outcome, size)
-        if not outcome.done:
+        if not outcome.done and outcome.result != "unread":
             raise CommandRefusedError(outcome.message)
         return outcome.message
 
@@ -191,16 +201,16 @@ class Programmes:
         """Tell the outcome and forget the sending. Of a broken one the trace stays: it is made whole when possible."""
         broken = outcome.result == "broken"
         body = ProgrammeTransferred(
-            machine=self._machine, name=intent.name, event="sent" if outcome.done or broken else "refused",
-            sha256=intent.sha256, size=size, same=outcome.done if outcome.result != "refused" else None,
+            machine=self._machine, name=intent.name, event=_EVENTS[outcome.result],
+            sha256=intent.sha256, size=size, same=_SAME[outcome.result],
             command=intent.command, person=intent.person, detail=outcome.message[:2000],
         )  # fmt: skip
         known = await self._load()
-        if outcome.read is not None and not broken:
+        if outcome.read is not None and not broken and not transfer.attended(self._driver):
             print_ = await asyncio.to_thread(texts.fingerprint, outcome.read, intent.name)
             known = known | {intent.name: _Seen(print_, read_at=self._now())}
         await self._save([Fact(body)], known)
-        if not broken:
+        if not broken or transfer.attended(self._driver):
             await asyncio.to_thread(self._journal.end)
 
     # after a power cut
@@ -220,6 +230,9 @@ class Programmes:
             await self._desk.outbox.put([Fact(body)])
         except OutboxError as error:
             _log.error("%s: a sending that was cut off could not be told: %s", self._machine, error)
+            return
+        if transfer.attended(self._driver):
+            self._journal.end()  # only a person can look there
 
     async def _recovered(self) -> bool:
         """Whether nothing is left of a sending that was cut off."""

@@ -4,7 +4,7 @@ import { h, icon } from './view.js';
 
 const LOOK_MS = 2000;
 const ASK_MS = 700;
-const ENDED = new Set(['done', 'refused', 'broken', 'expired']);
+const ENDED = new Set(['done', 'unread', 'refused', 'broken', 'expired']);
 let shown = null;
 let timer = null;
 let draw = () => {};
@@ -135,11 +135,12 @@ function outcome(transfer, machine, offline) {
   const where = machine?.label ?? 'la machine';
   switch (transfer.state) {
     case 'done': return [verdict('done', 'check', `Dans ${where}, relu identique.`, transfer.detail), buttons(back('Terminé', 'primary'))];
+    case 'unread': return [verdict('no', 'attention', 'Envoyé, pas relu.', transfer.detail), buttons(back('Terminé', 'primary'))];
     case 'refused': return [verdict('no', 'cross', ...halves(transfer.detail || 'Refusé.')), buttons(retry(), back())];
     case 'broken': return [verdict('danger', 'alarm', 'NE PAS LANCER CE PROGRAMME', transfer.detail), buttons(retry(), back())];
     case 'expired': return [verdict('no', 'clock', 'Pas de réponse de la machine.', transfer.detail), buttons(retry(), back())];
     case 'unknown': return [verdict('no', 'silent', 'Le centre ne répond pas.', 'La demande est peut-être partie : voir ce que la machine contient avant de recommencer.'), buttons(retry(), back())];
-    default: return [verdict('wait', 'sync', 'Envoi en cours…', offline ? 'Le centre ne répond plus : l’envoi continue à la machine, le résultat viendra.' : 'La machine reçoit, puis son texte est relu et comparé. Ne pas la démarrer.'), buttons(back('Masquer'))];
+    default: return [verdict('wait', 'sync', 'Envoi en cours…', offline ? 'Le centre ne répond plus : l’envoi continue à la machine, le résultat viendra.' : 'La machine reçoit, puis son texte est relu et comparé. Ne pas la démarrer. Sur une ligne série : READ à la commande, puis PUNCH.'), buttons(back('Masquer'))];
   }
 }
 
