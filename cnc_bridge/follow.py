@@ -79,6 +79,8 @@ async def follow(
     """Open the machine of `source`, going on from the saved `state`."""
     used = clock or SystemClock()
     machine = driver or source.create_driver(used)
+    if state is not None and state.position:
+        machine.resume(state.position)
     async with machine.open() as stream:
         tracker = Tracker(source.stale_after_s, used.now(), state, source.units)
         yield Following(stream, tracker, used)

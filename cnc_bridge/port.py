@@ -82,6 +82,13 @@ class Heard(msgspec.Struct, frozen=True):
     received: Moment
 
 
+class Position(msgspec.Struct, frozen=True):
+    """Where the driver is in what the far side keeps; all events before this one are behind it. See `Driver.resume`."""
+
+    value: str
+    received: Moment
+
+
 class Link(msgspec.Struct, frozen=True):
     """The connection came up (the far side has really answered) or was lost."""
 
@@ -108,7 +115,7 @@ class Solved(msgspec.Struct, frozen=True):
     received: Moment
 
 
-DriverEvent: TypeAlias = Reading | Condition | Heard | Link | Problem | Solved
+DriverEvent: TypeAlias = Reading | Condition | Heard | Position | Link | Problem | Solved
 
 
 class DriverFaultError(Exception):
@@ -215,6 +222,9 @@ class Driver(abc.ABC):
     @abc.abstractmethod
     async def probe(self) -> list[Finding]:
         """What answers there, without staying: raises DriverFaultError when nothing does."""
+
+    def resume(self, position: str) -> None:  # noqa: B027 - most far sides keep nothing, and there is nothing to do
+        """Go on from a saved Position, where the far side still keeps what came after. Call it before `open`."""
 
     async def hold(self) -> None:
         """Feed hold: axes stop on their ramp, power stays. Returns when the controller has taken the command.

@@ -14,9 +14,13 @@ _SETTLE_S = 2.0
 
 
 class SourceClock:
-    """The smallest (received - source) of the last 5 to 10 minutes: the controller clock's offset, least delayed."""
+    """The smallest (received - source) of the last 5 to 10 minutes: the controller clock's offset, least delayed.
 
-    def __init__(self, connected: float) -> None:
+    `known_ms`: what it was before, for a clock of which nothing has been heard yet.
+    """
+
+    def __init__(self, connected: float, known_ms: float | None = None) -> None:
+        self._known = None if known_ms is None else timedelta(milliseconds=known_ms)
         self._best: timedelta | None = None
         self._older: timedelta | None = None
         self._since = 0.0
@@ -29,7 +33,7 @@ class SourceClock:
 
         At most the shortest delay on the way too large. None until something fresh was heard.
         """
-        return self._smallest() if self._fresh else None
+        return self._smallest() if self._fresh else self._known
 
     def to_ours(self, source: datetime, received: Moment) -> datetime:
         """`source` on this agent's clock, when it is believable: within 5 s before `received`."""
@@ -43,9 +47,8 @@ class SourceClock:
 
     def when(self, source: datetime, received: Moment) -> datetime:
         """`source` on our clock, however long ago it was; for what the far side kept while we were away."""
-        if self._best is None:
-            return received.wall
-        return min(source + self._smallest(), received.wall)
+        offset = self.offset
+        return received.wall if offset is None else min(source + offset, received.wall)
 
     def _smallest(self) -> timedelta:
         assert self._best is not None

@@ -26,7 +26,7 @@ from cnc_bridge.events import (
     StateChanged,
     TroubleOver,
 )
-from cnc_bridge.port import Condition, DriverEvent, Link, Moment, Problem, Reading, Solved
+from cnc_bridge.port import Condition, DriverEvent, Link, Moment, Position, Problem, Reading, Solved
 from cnc_bridge.source_clock import SourceClock
 
 __all__ = [
@@ -52,6 +52,10 @@ class TrackerState(msgspec.Struct, frozen=True):
     alarms: list[ActiveAlarm] = []
     has_run: bool = False
     """Whether this machine was ever heard to say ACTIVE: only then does its not saying it prove anything."""
+    position: str = ""
+    """Where the driver was in what the far side keeps."""
+    clock_offset_ms: float | None = None
+    """What the controller's clock was late by."""
 
 
 class Tracker:
@@ -82,7 +86,8 @@ class Tracker:
         self._silent = False
         self._count_gap = self._execution_gap = True
         self._last_at: datetime | None = None
-        self._clock = self._clock_before = SourceClock(started.mono)
+        self._clock = self._clock_before = SourceClock(started.mono, saved.clock_offset_ms)
+        self._position = saved.position
         self._clock_said = started.mono
         self._silent_at_link_up = False
         self._has_run = saved.has_run
@@ -92,6 +97,8 @@ class Tracker:
     @property
     def state(self) -> TrackerState:
         """What to save together with the events returned so far."""
+        clock = self._clock if self._clock.offset is not None else self._clock_before
+        offset = clock.offset
         return TrackerState(
             self._state,
             self._execution,
@@ -103,6 +110,8 @@ class Tracker:
             self._cycle_uncertain,
             self._alarms.active,
             self._has_run,
+            self._position,
+            None if offset is None else offset.total_seconds() * 1000,
         )
 
     def current(self) -> Mapping[str, model.Value]:
@@ -124,6 +133,8 @@ class Tracker:
             out += self._reading(event)
         elif isinstance(event, Condition):
             out += self._condition(event)
+        elif isinstance(event, Position):
+            self._position = event.value
         return out
 
     def tick(self, now: Moment) -> list[Event]:

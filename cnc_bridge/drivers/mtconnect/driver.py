@@ -15,7 +15,7 @@ from cnc_bridge.drivers.mtconnect import faults, meaning
 from cnc_bridge.drivers.mtconnect.agent import Agent
 from cnc_bridge.drivers.mtconnect.documents import AgentError, Device, Header, Observation, Streams
 from cnc_bridge.drivers.mtconnect.settings import ItemSource, Settings
-from cnc_bridge.port import Clock, Condition, Driver, Finding, Moment
+from cnc_bridge.port import Clock, Condition, Driver, Finding, Moment, Position
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,11 @@ class ControllerDriver(Driver):
         """The sequence number of the newest observation handed on, by data item."""
         self.observations = 0
         """Observations handed on by the stream or from the buffer, mapped or not, since the driver was made."""
+
+    def resume(self, position: str) -> None:
+        instance, _, after = position.partition(":")
+        if instance.isdigit() and after.isdigit():
+            self._cursor = _Cursor(int(instance), int(after))
 
     async def _session(self) -> None:
         async with self._agent() as agent:
@@ -113,7 +118,11 @@ class ControllerDriver(Driver):
         self._restate(present)
         if self._cursor is None or self._cursor.instance != present.header.instance:
             self._cursor = _Cursor(present.header.instance, present.header.next)
-            self._newest = {one.item: one.sequence for one in present.observations}
+            self._newest = {}
+        for one in present.observations:
+            if one.sequence < self._cursor.next:
+                self._newest[one.item] = max(one.sequence, self._newest.get(one.item, 0))
+        self._mark()
 
     async def _missed(self, agent: Agent, cursor: _Cursor) -> list[Streams]:
         """The documents from the cursor to now; none, and no cursor any more, when the agent has forgotten them."""
@@ -162,7 +171,6 @@ class ControllerDriver(Driver):
         for item, active in alarms.items():
             if cursor is None or all(one.sequence < cursor.next for one in active):
                 self._alarms_now(item, active, received)
-        self._heard()
 
     async def _follow(self, agent: Agent) -> None:
         assert self._cursor is not None
@@ -199,7 +207,13 @@ class ControllerDriver(Driver):
             else:
                 self._observed(one, received, kept=kept)
         self._cursor.next = max(self._cursor.next, document.header.next)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Everything handed on so far is behind this position; a sign of life, too."""
+        assert self._cursor is not None
         self._heard()
+        self._stream.put(Position(f"{self._cursor.instance}:{self._cursor.next}", self.clock.now()))
 
     def _observed(self, one: Observation, received: Moment, *, samples: bool = True, kept: bool = False) -> None:
         for signal, source in self._by_item.get(one.item, ()):

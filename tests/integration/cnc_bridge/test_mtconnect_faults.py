@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,11 +20,20 @@ from cnc_bridge.config import MachineSource, parse
 from cnc_bridge.drivers.mtconnect import discovery
 from cnc_bridge.drivers.mtconnect.driver import ControllerDriver
 from cnc_bridge.drivers.shdr import discovery as shdr_discovery
-from cnc_bridge.events import AlarmCleared, AlarmRaised, CycleEnded, Event, PartsCounted, StateChanged
+from cnc_bridge.events import (
+    AlarmCleared,
+    AlarmRaised,
+    CycleEnded,
+    Event,
+    PartsCounted,
+    SourceTrouble,
+    StateChanged,
+)
 from cnc_bridge.follow import follow
 from cnc_bridge.port import Condition, DriverEvent, Link, Problem, Reading, Solved
 from cnc_bridge.replay import Recording, RecordingAdapter, stamp_of
 from cnc_bridge.testing.mtconnect_agent import MTConnectAgent
+from cnc_bridge.tracking import TrackerState
 
 LONG = 60
 
@@ -117,6 +127,25 @@ async def test_what_happened_while_the_connection_was_lost_is_told_with_its_time
         ("execution", "READY"),
     ]
     assert listening.values("programme") == ["O1", "O1"], "what did not change is said again: the link was lost"
+
+
+async def test_a_bridge_that_was_killed_goes_on_where_its_saved_state_was(agent: MTConnectAgent) -> None:
+    """Every step is saved; the process dies after any of them, and another goes on: parts, cycles and values agree."""
+    says(agent, "S1load|0")
+    state: TrackerState | None = None
+    events: list[Event] = []
+    for life in range(6):
+        async with asyncio.timeout(LONG), follow(source(agent), state) as machine:
+            async for step in machine.steps():
+                events += step.events
+                state = msgspec.json.decode(msgspec.json.encode(step.state), type=TrackerState)
+                if state.part_count == 3 + life:
+                    break  # whatever was under way is gone
+        says(agent, "pexecution|ACTIVE", f"S1load|{life + 1}", f"ppartcount|{4 + life}")
+        says(agent, "pexecution|PROGRAM_COMPLETED", "pexecution|READY")
+    assert [event.delta for event in events if isinstance(event, PartsCounted)] == [1] * 5
+    assert [event.completed for event in events if isinstance(event, CycleEnded)] == [True] * 5
+    assert not [event for event in events if isinstance(event, SourceTrouble) and event.status == "error"]
 
 
 async def test_an_agent_that_restarts_is_read_from_its_present_state(agent: MTConnectAgent) -> None:

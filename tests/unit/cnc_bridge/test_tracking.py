@@ -17,7 +17,7 @@ from cnc_bridge.events import (
     StateChanged,
 )
 from cnc_bridge.model import Value
-from cnc_bridge.port import Condition, Heard, Link, Moment, Reading
+from cnc_bridge.port import Condition, Heard, Link, Moment, Position, Reading
 from cnc_bridge.tracking import Tracker, TrackerState
 
 Kind = TypeVar("Kind")
@@ -487,7 +487,7 @@ def test_no_offset_is_told_from_old_values_alone() -> None:
 
 def test_what_the_far_side_kept_during_a_short_absence_has_its_own_time() -> None:
     machine = Machine(stale_after_s=30)
-    machine.says("execution", "ACTIVE", source=moment(0.1).wall)
+    machine.says("execution", "ACTIVE", 3, source=moment(3).wall)
     machine.link(up=False)
     machine.waits(20)
     machine.link(up=True)
@@ -495,12 +495,12 @@ def test_what_the_far_side_kept_during_a_short_absence_has_its_own_time() -> Non
         kept = Reading("execution", word, moment(at).wall, moment(machine.t), kept=True)
         machine._keep(machine.tracker.feed(kept))
     changes = [(event.state, event.at) for event in machine.events if isinstance(event, StateChanged)]
-    assert changes == [("running", moment(0.1).wall), ("ready", moment(8).wall), ("running", moment(12).wall)]
+    assert changes == [("running", moment(3).wall), ("ready", moment(8).wall), ("running", moment(12).wall)]
 
 
 def test_an_absence_that_was_said_to_be_silent_stays_silent_but_its_cycles_have_their_times() -> None:
     machine = Machine(stale_after_s=10)
-    machine.says("execution", "ACTIVE", source=moment(0.1).wall)
+    machine.says("execution", "ACTIVE", 3, source=moment(3).wall)
     machine.link(up=False)
     machine.waits(60)
     machine.link(up=True)
@@ -512,4 +512,18 @@ def test_an_absence_that_was_said_to_be_silent_stays_silent_but_its_cycles_have_
     assert [state for state, _ in changes] == ["running", "silent", "ready", "running", "ready"]
     assert {at for _, at in changes[2:]} == {moment(back).wall}
     cycles = [(event.began, event.ended) for event in machine.events if isinstance(event, CycleEnded)]
-    assert cycles == [(moment(0.1).wall, moment(20).wall), (moment(25).wall, moment(45).wall)]
+    assert cycles == [(moment(3).wall, moment(20).wall), (moment(25).wall, moment(45).wall)]
+
+
+def test_an_agent_that_restarts_places_what_was_kept_by_the_offset_that_it_knew() -> None:
+    before = Machine(stale_after_s=30)
+    before.says("execution", "ACTIVE", 3, source=moment(3).wall - timedelta(hours=2))
+    before.tracker.feed(Position("7:12", moment(3)))
+    after = before.restarts(absent=20)
+    assert after.tracker.state.position == "7:12"
+    after.link(up=True)
+    kept = Reading("execution", "READY", moment(10).wall - timedelta(hours=2), moment(after.t), kept=True)
+    (cycle, ready) = after._keep(after.tracker.feed(kept))
+    assert isinstance(cycle, CycleEnded)
+    assert isinstance(ready, StateChanged)
+    assert (cycle.ended, ready.at) == (moment(10).wall, moment(10).wall)
