@@ -15,6 +15,7 @@ from central.machines.models import MachineTile
 def register(sweeps: Sweeps) -> None:
     sweeps.every(5.0, "machines.stale", stale_machines)
     sweeps.every(5.0, "machines.watch", watch_machines)
+    sweeps.every(60.0, "machines.again", watching.judge_again)
 
 
 async def stale_machines(uow: UnitOfWork) -> None:

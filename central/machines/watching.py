@@ -78,6 +78,14 @@ async def judge(uow: UnitOfWork, machines: Collection[Watched]) -> None:
             await judge_drift(uow, machine)
 
 
+async def judge_again(uow: UnitOfWork, codes: Collection[str] | None = None) -> None:
+    """All rules of these machines (all of them by default), as when one of their settings changed."""
+    machines = await watched(uow, codes)
+    await judge(uow, machines)
+    for machine in machines:
+        await judge_drift(uow, machine)
+
+
 # Unexpected stop -------------------------------------------------------------------------------------------------
 
 

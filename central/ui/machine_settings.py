@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from central.alerts.rules import LABELS, Level
 from central.core.uow import UnitOfWork
-from central.machines import passing, programmes
+from central.machines import passing, programmes, watching
 from central.machines import service as machines
 from central.machines import settings as machine_settings
 from central.machines.rules import watch
@@ -104,6 +104,7 @@ async def set_rule(
         scale = 100 if name in RULES and RULES[name].unit == "%" else 1
         value = required(bound, "le seuil") / scale
         await machine_settings.set_rule(uow, code, Setting(name, active, cast("Level", level), value), by=USER)
+        await watching.judge_again(uow, [code])
 
     label = RULES[rule].label if rule in RULES else rule
     return await _answer(request, "limites", code, act, f"{label} : réglage enregistré.")
@@ -159,6 +160,7 @@ async def set_programme(
         machine = "" if everywhere else code
         setting = Programme(machine, pattern, produces, whole_in(parts_per_cycle), number_in(cycle_s), note)
         await work.set_programme(uow, setting, by=USER)
+        await watching.judge_again(uow, None if everywhere else [code])
 
     return await _answer(request, "programmes", code, act, "Enregistré : les pièces sont recomptées.")
 
@@ -167,6 +169,7 @@ async def set_programme(
 async def forget_programme(request: Request, code: str, pattern: Text, machine: Text = "") -> Response:
     async def act(uow: UnitOfWork) -> None:
         await work.forget_programme(uow, machine, pattern, by=USER)
+        await watching.judge_again(uow, [machine] if machine else None)
 
     return await _answer(request, "programmes", code, act, "Retiré : les pièces sont recomptées.")
 
@@ -180,14 +183,16 @@ async def set_counting(request: Request, code: str, counting: Text) -> Response:
 
 
 async def _answer(request: Request, name: str, code: str, act: Act, done: str) -> Response:
-    """The part again, with what was done, or why it was refused."""
+    """The part again with what was done, or why it was refused."""
     units = units_of(request)
-    refused = ""
     try:
         async with units.begin() as uow:
             await act(uow)
     except (LookupError, ValueError) as error:
-        refused = str(error)
+        # what was typed stays in its form: only the sentence comes back
+        answer = render(request, "parts/said.html", message="", refused=str(error))
+        answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = f"#dit-{name}", "innerHTML"
+        return answer
     async with units.reading() as uow:
         parts = await _PARTS[name](uow, code)
-        return render(request, f"parts/machine_{name}.html", message="" if refused else done, refused=refused, **parts)
+        return render(request, f"parts/machine_{name}.html", message=done, refused="", **parts)

@@ -61,8 +61,8 @@ class Trip(NamedTuple):
 
 
 class Calling(NamedTuple):
-    """The alert that stands for a machine's guard: since the `first` verdict of its level, for the `worst` (gravest, then
-    newest) of the `trips` that still call.
+    """The alert that stands for a machine's guard: `first` verdict of its level, `worst` (gravest, then newest) of the
+    `trips` that still call.
     """
 
     level: Level

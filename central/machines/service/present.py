@@ -163,7 +163,7 @@ async def unexpected_stops(uow: UnitOfWork, code: str, begin: datetime, end: dat
         select(cycle.ended).where(cycle.machine == code, cycle.completed, cycle.ended >= begin, cycle.ended < end)
     )
     stops = watch.unexpected_stops(found.intervals, ends, found.end, bound)
-    if stops and stops[-1].end == found.end == uow.now:  # cut at the present: it lasts
+    if stops and found.end < end and stops[-1].end == found.end:  # cut at the present: it lasts
         stops[-1] = stops[-1]._replace(end=None)
     return stops
 
