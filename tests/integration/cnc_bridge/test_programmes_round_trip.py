@@ -93,12 +93,12 @@ class FakeKeys(threading.Thread):
         self.memory = bytes(reader.received).replace(self._spoil, b"") if self._spoil else bytes(reader.received)
         if not self._punch:
             return
-        time.sleep(0.7)  # a person's hand, from one key to the other
+        time.sleep(2.5)  # from one key to the other; the sender waits a moment for a last XON
         for piece in (DC2, self.memory.replace(b"\r\n", b"\n\r\r"), DC4):
             os.write(self._port, piece)
 
     def table(self) -> dict[str, Any]:
-        tape = {"idle_timeout_s": 1.0, "start_timeout_s": 3.0}
+        tape = {"idle_timeout_s": 1.0, "start_timeout_s": 6.0}
         return {"kind": "serial", "dialect": "dnc", "device": self.device, "line": {"baud": 115_200}, "tape": tape}
 
 
