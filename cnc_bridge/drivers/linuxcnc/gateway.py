@@ -339,6 +339,9 @@ class Programmes:
 
     def write(self, name: str, content: str) -> None:
         path = self._path(name)
+        for left in self.folder.glob(".copeau-*.part"):  # by one that was killed
+            if not Path("/proc", left.name[8:-5]).exists():
+                left.unlink(missing_ok=True)
         beside = self.folder / f".copeau-{os.getpid()}.part"
         try:
             with beside.open("wb") as file:

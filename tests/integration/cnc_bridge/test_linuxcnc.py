@@ -236,6 +236,45 @@ async def test_a_programme_that_is_not_there_is_said(watch: Watch) -> None:
     assert fault.value.code == "no_programme"
 
 
+async def test_a_link_out_of_the_folder_is_neither_shown_nor_read(machine: SimulatedController, watch: Watch) -> None:
+    link = ["ln", "-s", "/etc/hostname", "/tmp/home/nc_files/link.ngc"]
+    process = await asyncio.create_subprocess_exec(*linuxcnc_sim.entrance(machine.state_file), *link)
+    assert await process.wait() == 0
+    assert "link.ngc" not in [file.name for file in await watch.driver.list_programmes()]
+    with pytest.raises(DriverFaultError) as fault:
+        await watch.driver.read_programme("link.ngc")
+    assert fault.value.code == "no_programme"
+
+
+async def test_what_a_killed_gateway_left_half_written_is_cleared(machine: SimulatedController, watch: Watch) -> None:
+    await machine.do("write_file", "nc_files/.copeau-999999.part", "G1 X")
+    await watch.driver.write_programme("a.ngc", PART)
+    inside = linuxcnc_sim.entrance(machine.state_file)
+    process = await asyncio.create_subprocess_exec(
+        *inside, "ls", "-A", "/tmp/home/nc_files", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert said.split() == [b"a.ngc", linuxcnc_sim.PROGRAMME.encode()]
+
+
+async def test_unless_asked_no_error_is_taken_from_the_machines_screen(
+    machine: SimulatedController, watch: Watch
+) -> None:
+    """LinuxCNC gives each message to one reader: `watch`, who plays the screen, gets all of them."""
+    await watch.driver.write_programme("bad.ngc", b"G21 G90 G54\nG1 X9999 F3000\nM30\n")
+    async with source(machine).create_driver().open() as stream:
+        beside = Watch(watch.driver)
+        listening = asyncio.create_task(beside.listen(stream))
+        await beside.until(lambda: bool(beside.values("execution")))
+        await machine.do("run", "bad.ngc")
+        await watch.until(
+            lambda: len([event for event in watch.seen if isinstance(event, Condition) and event.text]) == 3
+        )
+        assert not [event for event in beside.seen if isinstance(event, Condition)]
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
 async def test_a_megabyte_goes_there_and_back_while_values_flow(machine: SimulatedController, watch: Watch) -> None:
     large = b"".join(b"G1 X%d Y%d F1000\r\n" % (n % 200, n % 100) for n in range(60_000)) + b"M30\n"
     await machine.do("run", linuxcnc_sim.PROGRAMME)
