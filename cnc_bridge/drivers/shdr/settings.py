@@ -29,6 +29,10 @@ OKUMA = {
     "spindle_speed": KeySource(key="S1speed"),
     "feed": KeySource(key="p1Fact"),
     "feed_override": KeySource(key="pFovr"),
+    "spindle_override": KeySource(key="S1ovr"),
+    "spindle2_load": KeySource(key="S6load"),
+    "x_load": KeySource(key="X1load"),
+    "z_load": KeySource(key="Z1load"),
 }
 
 

@@ -111,6 +111,31 @@ async def test_conditions_keep_their_level_code_and_text(adapter: Adapter) -> No
     )
 
 
+async def test_series_entries_of_sets_and_other_devices_keys(adapter: Adapter) -> None:
+    adapter.greeting = (
+        f"{T}|tour:vib|3|10|1 2 3|fraise:S1load|99|tour:vars|500=12.5 501=x\n"
+        f"{T}|tour:vars|501=y\n{T}|tour:vars|:MANUAL 500=7\n{T}|tour:S1load|5\n"
+    ).encode()
+    _, seen = await read(
+        adapter,
+        lambda seen: 5.0 in loads(seen),
+        device="tour",
+        series=["vib"],
+        signals={"vibration": {"key": "vib", "unit": "mm/s2"}, "offset_x": {"key": "vars", "entry": "500"}},
+    )
+    read_values = [(event.signal, event.value) for event in seen if isinstance(event, Reading)]
+    assert read_values == [
+        ("vibration", 1.0),
+        ("vibration", 2.0),
+        ("vibration", 3.0),
+        ("offset_x", 12.5),
+        ("offset_x", 7.0),
+        ("spindle_load", 5.0),
+    ]
+    times = [event.source_time for event in seen if isinstance(event, Reading) and event.signal == "vibration"]
+    assert [time.microsecond // 1000 for time in times if time] == [800, 900, 0]
+
+
 async def test_an_adapter_that_stops_answering_is_left_and_tried_again(adapter: Adapter) -> None:
     def enough(seen: list[DriverEvent]) -> bool:
         if loads(seen) and len(adapter.heard) > 3:
