@@ -23,11 +23,15 @@ from bench.figures import machine, quantiles
 from cnc_bridge.config import MachineSource, parse
 from cnc_bridge.drivers.shdr.driver import ControllerDriver
 from cnc_bridge.port import Driver, DriverFaultError
+from cnc_bridge.testing import linuxcnc_sim
 from edge_agents import guard_process
 
 SIGNALS = [f"load_{number:02}" for number in range(60)]
 """One after the other, so that each is calm again before its next turn."""
 PERIOD_S = 0.01
+_WARM_UP = 20
+"""The first ones pay for imports and caches."""
+_CUT = "G21 G90 G54\nS1000 M3\n" + "G1 X400 F1500\nG1 X0\n" * 200 + "M30\n"
 _decoder: msgspec.msgpack.Decoder[guard_process.Said] = msgspec.msgpack.Decoder(guard_process.Said)
 
 
@@ -74,6 +78,13 @@ def run(trips: int, *, stress: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def run_linuxcnc(trips: int) -> dict[str, Any]:
+    """`trips` holds of a real LinuxCNC that cuts: load set in its HAL, hold by its feed hold, velocity 0 as it says."""
+    with tempfile.TemporaryDirectory(prefix="copeau-guard-") as folder:
+        figures = asyncio.run(_measure_linuxcnc(trips, Path(folder)))
+    return {"machine": machine(), "trips": trips, **figures}
+
+
 @contextlib.contextmanager
 def _busy(count: int) -> Iterator[None]:
     burners = [subprocess.Popen([sys.executable, "-c", "while True: sum(range(1000))"]) for _ in range(count)]
@@ -112,44 +123,113 @@ class _FarSide:
         self._writer.write(f"{now}|{text}\n".encode())
 
 
+@contextlib.asynccontextmanager
+async def guarding(order: guard_process.Order, module: str) -> AsyncIterator[GuardAtWork]:
+    """A guard's process, as an agent starts it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(guard_process.framed(order))
+    told: asyncio.Queue[guard_process.Said] = asyncio.Queue()
+    listening = asyncio.create_task(_listen(process.stdout, told))
+    try:
+        yield GuardAtWork(process.stdin, told)
+    finally:
+        listening.cancel()
+        process.kill()
+        await process.wait()
+
+
+class GuardAtWork:
+    """What the process says, and its re-arming."""
+
+    def __init__(self, orders: asyncio.StreamWriter, told: asyncio.Queue[guard_process.Said]) -> None:
+        self._orders = orders
+        self._told = told
+
+    async def sees(self) -> None:
+        """Until it watches."""
+        while not isinstance(await self._next(), guard_process.Watching):
+            pass
+
+    async def tripped(self) -> guard_process.Tripped:
+        """The next verdict at the level of a hold."""
+        while True:
+            said = await self._next()
+            if isinstance(said, guard_process.Tripped) and said.level == "hold":
+                return said
+
+    def rearm(self) -> None:
+        self._orders.write(guard_process.framed(guard_process.Rearm()))
+
+    async def _next(self) -> guard_process.Said:
+        async with asyncio.timeout(30):
+            return await self._told.get()
+
+
+class _Figures:
+    """Of each trip after the first ones."""
+
+    def __init__(self) -> None:
+        self.own: list[float] = []
+        self.stops: list[float] = []
+        self.travel: list[float] = []
+        self.outcomes: dict[str, int] = {}
+
+    def add(self, trip: guard_process.Tripped) -> None:
+        self.own.append(trip.latency_ms or 0.0)
+        self.outcomes[trip.outcome] = self.outcomes.get(trip.outcome, 0) + 1
+        if trip.stop_ms is not None:
+            self.stops.append(trip.stop_ms)
+        if trip.travel_mm is not None:
+            self.travel.append(trip.travel_mm)
+
+    def said(self) -> dict[str, Any]:
+        return {
+            "sample_in_to_hold_out": quantiles(self.own),
+            "hold_out_to_velocity_0": quantiles(self.stops),
+            "travel_mm_max": round(max(self.travel, default=0.0), 3),
+            "outcomes": self.outcomes,
+        }
+
+
 async def _measure(trips: int, folder: Path) -> dict[str, Any]:
     far = _FarSide()
     server = await asyncio.start_server(far.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    guard = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.guard_latency", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert guard.stdin is not None
-    assert guard.stdout is not None
-    memory = str(folder / "guard.json")
-    guard.stdin.write(guard_process.framed(guard_process.Order(_tables(port), memory, armed=True)))
-    told: asyncio.Queue[guard_process.Said] = asyncio.Queue()
-    listening = asyncio.create_task(_listen(guard.stdout, told))
+    tables = _tables(server.sockets[0].getsockname()[1])
+    order = guard_process.Order(tables, str(folder / "guard.json"), armed=True)
     wire: list[float] = []
-    own: list[float] = []
-    stops: list[float] = []
-    outcomes: dict[str, int] = {}
-    try:
+    figures = _Figures()
+    async with server, guarding(order, "bench.guard_latency") as guard:
         await far.connected.wait()
-        for number in range(trips + 20):
+        for number in range(trips + _WARM_UP):
             latency = await _trip(far, SIGNALS[number % len(SIGNALS)])
-            tripped = await _tripped(told)
-            guard.stdin.write(guard_process.framed(guard_process.Rearm()))
-            if number < 20:
-                continue  # the first ones pay for imports and caches
-            wire.append(latency * 1000)
-            own.append(tripped.latency_ms or 0.0)
-            stops.append(tripped.stop_ms or 0.0)
-            outcomes[tripped.outcome] = outcomes.get(tripped.outcome, 0) + 1
-    finally:
-        listening.cancel()
-        guard.kill()
-        await guard.wait()
-        server.close()
-    return {
-        "sample_written_to_hold_received": quantiles(wire), "sample_in_to_hold_out": quantiles(own),
-        "hold_out_to_velocity_0": quantiles(stops), "outcomes": outcomes,
-    }  # fmt: skip
+            trip = await guard.tripped()
+            guard.rearm()
+            if number >= _WARM_UP:
+                wire.append(latency * 1000)
+                figures.add(trip)
+    return {"sample_written_to_hold_received": quantiles(wire), **figures.said()}
+
+
+async def _measure_linuxcnc(trips: int, folder: Path) -> dict[str, Any]:
+    figures = _Figures()
+    async with linuxcnc_sim.simulated(folder / "linuxcnc.json") as controller:
+        order = guard_process.Order(_linuxcnc_tables(controller), str(folder / "guard.json"), armed=True)
+        async with guarding(order, "edge_agents.guard_process") as guard:
+            await guard.sees()
+            await controller.do("write_file", "nc_files/cut.ngc", _CUT)
+            await controller.do("run", "cut.ngc")
+            for _ in range(trips):
+                await asyncio.sleep(1.5)  # at its feed again, and calm for the guard
+                await controller.do("set_signal", "load-extra", 150.0)
+                figures.add(await guard.tripped())
+                await controller.do("set_signal", "load-extra", 0.0)
+                guard.rearm()
+                await controller.do("resume")
+    return figures.said()
 
 
 async def _trip(far: _FarSide, signal: str) -> float:
@@ -171,14 +251,6 @@ async def _trip(far: _FarSide, signal: str) -> float:
     return far.held_at - sent
 
 
-async def _tripped(told: asyncio.Queue[guard_process.Said]) -> guard_process.Tripped:
-    async with asyncio.timeout(10):
-        while True:
-            said = await told.get()
-            if isinstance(said, guard_process.Tripped) and said.level == "hold":
-                return said
-
-
 async def _listen(pipe: asyncio.StreamReader, told: asyncio.Queue[guard_process.Said]) -> None:
     while True:
         length = int.from_bytes(await pipe.readexactly(4), "big")
@@ -197,6 +269,17 @@ def _tables(port: int) -> dict[str, Any]:
         "driver": {
             "kind": "shdr", "host": "127.0.0.1", "port": port, "allow": ["hold"],
             "signals": {"execution": "exec", "feed": "feed", **{name: name for name in SIGNALS}},
+        },
+    }  # fmt: skip
+
+
+def _linuxcnc_tables(controller: linuxcnc_sim.SimulatedController) -> dict[str, Any]:
+    limits = {"spindle_load": {"alert": 100.0, "hold": 130.0}}
+    return {
+        "machine": {"id": "banc", "guard": {"mode": "hold", "limits": limits, "learn": False, "after_s": 0.1}},
+        "driver": {
+            "kind": "linuxcnc", "command": linuxcnc_sim.entrance(controller.state_file), "allow": ["hold"],
+            "period_s": 0.005, "signals": {"spindle_load": "hal:spindle-load"},
         },
     }  # fmt: skip
 

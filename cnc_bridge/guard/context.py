@@ -235,7 +235,7 @@ class Context:
         elif step < -_SPEED_STEP:
             if not self._cutting and self.feed is not None:
                 self._ramp_until = ts + RAMP_S  # M5, a tool change
-            elif self._commands.get(name, 0.0) < 0.9 * reference:
+            elif self._commands.get(name.replace("speed", "command"), 0.0) < 0.9 * reference:
                 self._slow_until = ts + RAMP_S  # perhaps meant (constant cutting speed), perhaps a stall
         if abs(step) > _SPEED_STEP or ts - since >= _SPEED_WINDOW_S:
             self._speeds[name] = (ts, speed)

@@ -25,7 +25,7 @@ RANK: Final[Mapping[Level | None, int]] = {None: 0, "watch": 1, "alert": 2, "hol
 _RINGS = 700
 SLOWEST_S = 10.0
 _BACK_S = 1.0
-_GAP_S = 30.0
+_GAP_S = 5.0
 _CALM_S = 1.0
 _MAX_SIGNALS = 200
 
@@ -110,9 +110,13 @@ class _Track:
             self.hold_since = None if hold is None else now - hold
             self.paused = None
 
-    def forget(self) -> None:
+    def lose(self) -> None:
+        """The machine cannot tell its value any more."""
         self.quiet()
         self.last = None
+
+    def forget(self) -> None:
+        self.lose()
         self.reached = self.calm_since = None
 
 
@@ -188,12 +192,12 @@ class Guard:
         track = self._track(signal)
         if track is None:
             return verdicts
+        if value is None:
+            track.lose()
+            return verdicts
         number = _number(value)
         if number is None:
-            if value is not None:
-                self.refused += 1
-            track.forget()
-            self._hot.discard(signal)
+            self.refused += 1  # as if it had not come: rubbish between two high samples must not hide them
             return verdicts
         at = ts if track.last is None else max(ts, track.last[0])
         return verdicts + self._judge(track, at, abs(number))
@@ -267,7 +271,7 @@ class Guard:
         before = self._now
         if before is None or ts >= before:
             if before is not None and ts - before > _GAP_S:
-                self._break_streaks()
+                self._break_streaks(ts - before)
             self._now = ts
         elif before - ts > _BACK_S:
             self._new_session(ts)
@@ -284,15 +288,15 @@ class Guard:
                 out += self._escalate(track, now, slack=0.8 * track.period)
         return out
 
-    def _break_streaks(self) -> None:
+    def _break_streaks(self, gap: float) -> None:
+        """Nothing was heard of the machine for so long: who knows what was."""
         for name in self._hot:
             track = self._tracks[name]
-            if track is not None:
+            if track is not None and gap > 3 * track.period:
                 track.quiet()
 
     def _new_session(self, ts: float) -> None:
         """The clock went back: a recording's next session, a controller's clock that was set. Streaks end there."""
-        self._break_streaks()
         self._hot.clear()
         self._cycle, self._spoilt = {}, None
         known = self.context
@@ -499,10 +503,8 @@ def _finite(value: float | str | None) -> float | str | None:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _number(value: float | str | None) -> float | None:
+def _number(value: float | str) -> float | None:
     """A usable magnitude; a recording gives text."""
-    if value is None or isinstance(value, bool):
-        return None if value is None else float(value)
     try:
         number = float(value)
     except ValueError:

@@ -58,7 +58,7 @@ class Recording:
         """A verdict's time as the file has it: ISO, or seconds."""
         if not self.stamped:
             return round(ts, 6)
-        return datetime.fromtimestamp(ts, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return datetime.fromtimestamp(ts, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def _name(self, item: str, have: frozenset[str]) -> Name | None:
         name = self._mapping.get(item)

@@ -76,12 +76,14 @@ def guard(data: Path, sites: int, seed: int, as_json: bool) -> None:
 @command.command()
 @click.option("--trips", default=1000, show_default=True, help="Holds to measure.")
 @click.option("--stress", default=2, show_default=True, help="Busy processes beside.")
+@click.option("--linuxcnc", default=0, show_default=True, help="So many holds on LinuxCNC instead (2 s each).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def latency(trips: int, stress: int, as_json: bool) -> None:
+def latency(trips: int, stress: int, linuxcnc: int, as_json: bool) -> None:
     """The collision guard: sample in to hold command out, in its own process."""
-    from bench.guard_latency import run
+    from bench.guard_latency import run, run_linuxcnc
 
-    _show(run(trips, stress=stress), as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
+    result = run_linuxcnc(linuxcnc) if linuxcnc else run(trips, stress=stress)
+    _show(result, as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
 
 
 def _guard_lines(result: dict[str, Any]) -> list[str]:
@@ -95,7 +97,8 @@ def _guard_lines(result: dict[str, Any]) -> list[str]:
     for injected in result["injections"]:
         rows.append(f"injected {injected['data']} {injected['part']}, {injected['sites']} places")
         rows += [
-            f"  size {rate['size']:<5} {rate['periods']:>2} periods  alert {rate['alert_rate']:.2f} hold {rate['hold_rate']:.2f}"
+            f"  size {rate['size']:<5} {rate['periods']:>2} periods  "
+            f"alert {rate['alert_rate']:.2f} hold {rate['hold_rate']:.2f}"
             for rate in injected["rates"]
         ]
     return [*rows, f"recorded faults {result['faults']}", f"UMich {result['umich']}"]
