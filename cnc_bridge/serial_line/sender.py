@@ -46,7 +46,8 @@ class Sender:
         self._codes = obeys_codes(line, tape)
         self._sent = 0
         self._since = now
-        self._essential = len(data.rstrip(b"\x00\r\n"))
+        end = data.rstrip(b"\x00\r\n")
+        self._essential = len(end) if end.endswith(b"%") else len(data.rstrip(b"\x00"))
         self._state: State = "waiting" if tape.start == "dc1" else "sending"
         self._heard = False
         self.holds = 0

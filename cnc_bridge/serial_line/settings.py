@@ -47,7 +47,9 @@ class TapeSettings(BaseModel):
     )
     leader: Annotated[int, Field(ge=0, le=1000, description="NUL bytes before")] = 0
     trailer: Annotated[int, Field(ge=0, le=1000, description="NUL bytes after")] = 0
-    chunk: Annotated[int, Field(ge=1, le=64, description="bytes on their way at most, hence beyond an XOFF")] = 16
+    chunk: Annotated[
+        int, Field(ge=1, le=64, description="bytes handed to the port at a time: what may follow an XOFF")
+    ] = 16
     start_timeout_s: Annotated[
         float, Field(ge=0.1, le=3600, description="until the operator pressed READ or PUNCH")
     ] = 180.0

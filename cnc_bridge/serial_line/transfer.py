@@ -15,6 +15,8 @@ from cnc_bridge.serial_line.tape import Receiver, to_send
 
 REPORT_S = 0.25
 LOOK_S = 0.25
+LATE_S = 0.002
+"""A wake-up later than meant is caught up to so much, and to half a chunk: the line does not idle between chunks."""
 LAST_CODES_S = 0.3
 
 
@@ -33,9 +35,9 @@ async def send(
     """Send a programme; returns when its last byte has left. Cancelling stops at once, with nothing left in the port.
 
     `earlier`: what the machine said just before, for an operator who presses READ first: its DC1 is not sent twice.
-    Never more than `tape.chunk` bytes are on their way: the next go when the port is empty and the wire has had the
-    time that they need, so that a USB adapter's own memory does not fill either. What the machine says is read before
-    each of them. Raises DriverFaultError.
+    One chunk (`tape.chunk`, 16 bytes) at a time, one and a half at worst: the next goes when the port is empty and the
+    wire has had the time that it needs, so that a USB adapter's own memory does not fill either. What the machine says
+    is read before each of them. Raises DriverFaultError.
     """
     data = to_send(content, line.settings, tape)
     clock = time.monotonic
@@ -63,7 +65,8 @@ async def send(
             elif chunk := sender.take(now):
                 await line.write(chunk, within=tape.hold_timeout_s)
                 stuck_since = clock()
-                free_at = max(now, free_at) + len(chunk) * line.settings.seconds_per_byte
+                wire_s = len(chunk) * line.settings.seconds_per_byte
+                free_at = max(now - min(wire_s / 2, LATE_S), free_at) + wire_s
                 pause = 0.0
             else:
                 pause = LOOK_S

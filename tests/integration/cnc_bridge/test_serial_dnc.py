@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import sys
+import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -161,6 +162,18 @@ async def test_a_machine_that_never_resumes_is_given_up_with_where_it_stopped(tm
     assert "held" in states
     sent = int(fault.value.message.split(", ")[1].split()[0])
     assert 750 < sent < 5000
+
+
+async def test_a_port_that_lets_nothing_out_is_said_with_the_wires_to_look_at(tmp_path: Path) -> None:
+    """The port itself is stopped, as it is while CTS is down."""
+    patient = TapeSettings(start="at_once", hold_timeout_s=0.5)
+    async with machine("read", "--no-dc1", "--into", tmp_path / "got") as cnc, line_to(cnc) as line:
+        termios.tcflow(line._fd, termios.TCOOFF)
+        with pytest.raises(DriverFaultError) as fault:
+            await transfer.send(line, programme(500), patient)
+        termios.tcflow(line._fd, termios.TCOON)
+    assert fault.value.code == "line_blocked"
+    assert "RTS/CTS" in fault.value.message_fr
 
 
 async def test_a_cable_pulled_in_the_middle_is_said_at_once(tmp_path: Path) -> None:

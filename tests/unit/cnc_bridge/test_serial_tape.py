@@ -120,6 +120,17 @@ def test_a_reader_that_stops_at_the_last_percent_has_the_whole_programme() -> No
     assert sender.done
 
 
+def test_without_a_percent_the_last_line_end_is_part_of_the_programme() -> None:
+    """A block is executed at its line end: M30 without it would never be."""
+    data = to_send(b"O1\nM30\n", LINE, TapeSettings(framing="none"))
+    sender = Sender(data, LINE, TapeSettings(chunk=1, start="at_once"), 0.0)
+    while sender.progress.sent < len(data) - 1:
+        sender.take(0.0)
+    sender.hear(XOFF, 1.0)
+    sender.check(10.0 + LAST_S)
+    assert sender.progress.state == "held"
+
+
 # -- what goes on the line
 
 
