@@ -187,7 +187,7 @@ class Tracker:
     def _reading(self, reading: Reading) -> list[Event]:
         signal, value = reading.signal, reading.value
         if signal == "part_count":
-            return self._counted(value, self._at(reading), reading.source_time)
+            return self._counted(reading, value, self._at(reading))
         if signal in model.SIGNALS and model.SIGNALS[signal].kind in ("word", "text"):
             at = self._at(reading)
             self._values[signal] = value
@@ -222,7 +222,7 @@ class Tracker:
         self._last_at = at
         return at
 
-    def _counted(self, value: model.Value, at: datetime, source_time: datetime | None) -> list[Event]:
+    def _counted(self, reading: Reading, value: model.Value, at: datetime) -> list[Event]:
         self._values["part_count"] = value
         if not isinstance(value, int):
             self._count_gap = True
@@ -239,7 +239,8 @@ class Tracker:
         if delta > MAX_PARTS_STEP:
             sentence = "Le compteur de pièces a sauté : vérifier l'affectation du signal « part_count »."
             return [SourceTrouble("error", "count_jumped", "part_count", f"{before} to {value}", sentence, at)]
-        return [PartsCounted(before, value, delta, self._programme, reset, gap, at, source_time)]
+        absent = gap or reading.kept
+        return [PartsCounted(before, value, delta, self._programme, reset, absent, at, reading.source_time)]
 
     def _nothing_made_since_count(self) -> bool:
         """Whether the counter was set, or is now another programme's: nothing ran since it was last read.
@@ -254,8 +255,9 @@ class Tracker:
     def _cycle(self, value: model.Value, at: datetime) -> list[Event]:
         before, self._execution = self._execution, None if value is None else str(value)
         gap, self._execution_gap = self._execution_gap, value is None
-        if value is None:
-            self._ran_since_count = self._began_since_count = True  # for all that is known
+        if value is None:  # for all that is known, anything may happen now
+            self._ran_since_count = self._began_since_count = True
+            self._cycle_uncertain = self._cycle_began is not None
         if value == "ACTIVE":
             self._has_run = self._ran_since_count = True
             self._began_since_count = self._began_since_count or before != "ACTIVE"

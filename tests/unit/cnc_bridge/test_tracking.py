@@ -352,6 +352,28 @@ def test_a_cycle_seen_only_in_part_is_uncertain() -> None:
     assert [event.uncertain for event in after.events if isinstance(event, CycleEnded)] == [True]
 
 
+def test_a_cycle_during_which_the_execution_was_unavailable_is_uncertain() -> None:
+    machine = Machine()
+    for word in ("READY", "ACTIVE", None, "ACTIVE", "READY", "ACTIVE", "READY"):
+        machine.says("execution", word)
+    assert [event.uncertain for event in machine.of(CycleEnded)] == [True, False]
+
+
+def test_parts_that_the_far_side_kept_were_counted_in_the_absence() -> None:
+    machine = Machine()
+    machine.says("part_count", 3)
+    machine.link(up=False)
+    machine.link(up=True)
+    for count in (4, 5):
+        machine._keep(machine.tracker.feed(Reading("part_count", count, None, moment(machine.t), kept=True)))
+    machine.says("part_count", 6)
+    assert [(event.delta, event.during_absence) for event in machine.of(PartsCounted)] == [
+        (1, True),
+        (1, True),
+        (1, False),
+    ]
+
+
 def test_an_alarm_is_raised_and_cleared_once_also_over_a_restart() -> None:
     machine = Machine()
     machine.says("execution", "STOPPED")
