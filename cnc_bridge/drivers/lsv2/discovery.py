@@ -12,9 +12,10 @@ PORT = 19000
 
 async def discover(address: Address) -> Offer | None:
     """An offer with what the usual places say."""
-    if not address.host or address.scheme not in ("", "lsv2") or address.port not in (None, PORT):
+    if not address.host or address.scheme not in ("", "lsv2"):
         return None
-    settings = Settings(kind="lsv2", host=address.host, port=PORT, timeout_s=3.0)
+    port = address.port or PORT
+    settings = Settings(kind="lsv2", host=address.host, port=port, timeout_s=3.0)
     try:
         findings = await ControllerDriver(settings).probe()
     except DriverFaultError as fault:
@@ -22,7 +23,7 @@ async def discover(address: Address) -> Offer | None:
             raise
         return None
     refused = [finding.name for finding in findings if not finding.ok]
-    lines = ['kind = "lsv2"', f'host = "{address.host}"']
+    lines = ['kind = "lsv2"', f'host = "{address.host}"', *([f"port = {port}"] if port != PORT else [])]
     if refused:
         lines += ["", "[driver.signals]", "# not given by this controller:", *(f'{name} = ""' for name in refused)]
     return Offer("lsv2", f"Heidenhain ({findings[0].value})", "\n".join(lines) + "\n", findings)

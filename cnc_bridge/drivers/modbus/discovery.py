@@ -14,22 +14,24 @@ _REQUEST = bytes.fromhex("4350 0000 0006 01 03 0000 0001")
 
 async def discover(address: Address) -> Offer | None:
     """An offer without registers: Modbus does not say what they mean."""
-    if not address.host or address.scheme not in ("", "modbus") or address.port not in (None, PORT):
+    if not address.host or address.scheme not in ("", "modbus"):
         return None
-    answer = await ask(address.host, address.port or PORT)
+    port = address.port or PORT
+    answer = await ask(address.host, port)
     if answer is None:
         return None
     said = "register 40001 can be read" if answer[7] == 3 else f"exception {answer[8]} for register 40001"
     lines = [
         'kind = "modbus"',
         f'host = "{address.host}"',
+        *([f"port = {port}"] if port != PORT else []),
         "",
         "[driver.signals]",
         "# from the machine's own register list:",
         'execution = { register = "40001", words = { 0 = "READY", 1 = "ACTIVE" } }',
     ]
     findings = [
-        Finding("server", f"{address.host}:{PORT}", "Modbus TCP"),
+        Finding("server", f"{address.host}:{port}", "Modbus TCP"),
         Finding("note", "unit 1", said),
         Finding("note", "registers", "Modbus does not name them: take the list from the machine's manual", ok=False),
     ]

@@ -14,13 +14,14 @@ _ASK_S = 2.0
 
 async def discover(address: Address) -> Offer | None:
     """An offer without addresses: the controller does not say what they mean."""
-    if not address.host or address.scheme not in ("", "s7") or address.port not in (None, PORT):
+    if not address.host or address.scheme not in ("", "s7"):
         return None
+    port = address.port or PORT
     for slot in _SLOTS:
         settings = Settings(
             kind="s7",
             host=address.host,
-            port=PORT,
+            port=port,
             slot=slot,
             timeout_s=_ASK_S,
             signals={"execution": AddressSource(at="MW0")},
@@ -39,6 +40,7 @@ def _offer(settings: Settings, name: str) -> Offer:
     lines = [
         'kind = "s7"',
         f'host = "{settings.host}"',
+        *([f"port = {settings.port}"] if settings.port != PORT else []),
         f"slot = {settings.slot}",
         "",
         "[driver.signals]",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -140,9 +141,10 @@ async def test_a_server_that_is_no_controller_is_told(said: bytes, code: str) ->
     assert fault.value.code == code
 
 
-async def test_it_is_recognised_and_what_it_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_recognised_and_what_it_lacks_is_left_out() -> None:
     async with await FakeController().start() as server:
-        monkeypatch.setattr(discovery, "PORT", port_of(server))
-        offer = await discovery.discover(Address("127.0.0.1", host="127.0.0.1"))
+        port = port_of(server)
+        offer = await discovery.discover(Address("", host="127.0.0.1", port=port))
     assert offer is not None
     assert "Fanuc 31" in offer.title
+    assert parse({"machine": {"id": "m"}, "driver": tomllib.loads(offer.driver)}).driver.address == f"127.0.0.1:{port}"

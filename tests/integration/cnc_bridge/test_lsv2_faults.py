@@ -177,9 +177,10 @@ async def test_only_reading_telegrams_are_sent_while_the_state_is_followed() -> 
     assert set(controller.asked) <= {"A_LG", "A_LO", "R_VR", "R_PR", "R_CI", "C_CC", "R_RI", "R_MB"}
 
 
-async def test_it_is_recognised_and_what_it_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_recognised_and_what_it_lacks_is_left_out() -> None:
     async with await FakeController().start() as server:
-        monkeypatch.setattr(discovery, "PORT", port_of(server))
-        offer = await discovery.discover(Address("127.0.0.1", host="127.0.0.1"))
+        port = port_of(server)
+        offer = await discovery.discover(Address("", host="127.0.0.1", port=port))
     assert offer is not None
     assert "TNC640" in offer.title
+    assert parse({"machine": {"id": "m"}, "driver": tomllib.loads(offer.driver)}).driver.address == f"127.0.0.1:{port}"

@@ -214,9 +214,9 @@ async def test_a_serial_port_that_is_not_there_is_told() -> None:
     assert "/dev/ttyUSB99" in fault.value.message_fr
 
 
-async def test_it_is_recognised_by_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_recognised_by_one_question() -> None:
     async with server(modbus_machine.device(MovingMachine())) as port:
-        monkeypatch.setattr(discovery, "PORT", port)
-        offer = await discovery.discover(Address("127.0.0.1", host="127.0.0.1"))
+        offer = await discovery.discover(Address("", host="127.0.0.1", port=port))
     assert offer is not None
-    parse({"machine": {"id": "m"}, "driver": tomllib.loads(offer.driver.replace("[driver.signals]", "[signals]"))})
+    table = tomllib.loads(offer.driver.replace("[driver.signals]", "[signals]"))
+    assert parse({"machine": {"id": "m"}, "driver": table}).driver.address == f"127.0.0.1:{port}"

@@ -185,11 +185,11 @@ async def test_a_number_that_is_none_is_reported_and_the_others_go_on() -> None:
     assert not [event for event in seen if isinstance(event, Solved)]
 
 
-async def test_it_is_recognised_by_its_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_recognised_by_its_handshake() -> None:
     port = free_port()
     with s7_machine.SimulatedController(port):
-        monkeypatch.setattr(discovery, "PORT", port)
-        offer = await discovery.discover(Address("127.0.0.1", host="127.0.0.1"))
+        offer = await discovery.discover(Address("", host="127.0.0.1", port=port))
     assert offer is not None
     assert offer.findings[0].kind == "server"
-    parse({"machine": {"id": "m"}, "driver": tomllib.loads(offer.driver.replace("[driver.signals]", "[signals]"))})
+    table = tomllib.loads(offer.driver.replace("[driver.signals]", "[signals]"))
+    assert parse({"machine": {"id": "m"}, "driver": table}).driver.address == f"127.0.0.1:{port}"
