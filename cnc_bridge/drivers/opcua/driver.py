@@ -22,8 +22,9 @@ from cnc_bridge.drivers.opcua.browsing import Limits, operation_limits, read_val
 from cnc_bridge.drivers.opcua.faults import explain
 from cnc_bridge.drivers.opcua.machines import Machine, Mapped, chosen, find_machines, map_machine
 from cnc_bridge.drivers.opcua.orders import Hold, prepare_hold, refused
+from cnc_bridge.drivers.opcua.probing import machine_findings, server_findings
 from cnc_bridge.drivers.opcua.programmes import Programmes, checked
-from cnc_bridge.drivers.opcua.security import connected, endpoints_of, security_name
+from cnc_bridge.drivers.opcua.security import connected, endpoints_of
 from cnc_bridge.drivers.opcua.settings import NodeSource, Settings
 from cnc_bridge.drivers.opcua.subscription import Subscription, SubscriptionLostError, is_shutdown
 from cnc_bridge.drivers.opcua.values import raw_value, unknown, utc
@@ -407,40 +408,9 @@ class ControllerDriver(Driver):
             endpoints = await endpoints_of(config.endpoint, config.timeout_s)
             found = server_findings(config.endpoint, endpoints)
             async with connected(config, self._tell) as client:
-                return found + await self._probe_nodes(client)
+                return found + await machine_findings(client, config)
         except (UaError, OSError, TimeoutError) as error:
             raise explain(error, config) from error
-
-    async def _probe_nodes(self, client: Client) -> list[Finding]:
-        limits = await operation_limits(client)
-        machines = await find_machines(client, limits) if self.config.discover else []
-        found = [
-            Finding("machine", each.name, f"{each.companion.name}, {each.node_id.to_string()}") for each in machines
-        ]
-        mine = chosen(machines, self.config.machine)
-        mapped = await map_machine(client, mine[0], limits) if len(mine) == 1 else Mapped()
-        sources = dict(mapped.signals) | dict(self.config.signals)
-        nodes = [ua.NodeId.from_string(source.node) for source in sources.values()]
-        for (name, source), answer in zip(sources.items(), await read_values(client, nodes, limits), strict=True):
-            good = answer.StatusCode is None or answer.StatusCode.is_good()
-            said = f"{raw_value(answer)!r:.80}" if good else str(answer.StatusCode.name if answer.StatusCode else "")
-            found.append(Finding("signal", name, f"{source.node} = {said}", good))
-        if mapped.programmes is not None:
-            found.append(Finding("node", "programmes", mapped.programmes.to_string()))
-        return found
-
-
-def server_findings(url: str, endpoints: Sequence[ua.EndpointDescription]) -> list[Finding]:
-    """The server and the security that it offers, with the identities that it takes."""
-    name = endpoints[0].Server.ApplicationName.Text if endpoints else ""
-    return [Finding("server", url, name or "OPC UA server")] + [
-        Finding(
-            "security",
-            security_name(endpoint),
-            ", ".join(sorted({token.TokenType.name for token in endpoint.UserIdentityTokens or []})),
-        )
-        for endpoint in endpoints
-    ]
 
 
 def _hush() -> None:

@@ -99,8 +99,8 @@ def _explain_ua(error: uaerrors.UaError, settings: Settings) -> DriverFaultError
             "certificate_refused",
             f"{where}: the server does not trust our certificate {settings.certificate} ({said})",
             f"La machine n'accepte pas notre certificat « {settings.application_uri} » : dans la configuration OPC UA "
-            "de sa commande, le déplacer des certificats refusés vers les certificats approuvés, ou y copier le fichier "
-            f"{settings.certificate.resolve()} ; nouvelle tentative automatique.",
+            "de sa commande, le déplacer des certificats refusés vers les certificats approuvés, ou y copier "
+            f"le fichier {settings.certificate.resolve()} ; nouvelle tentative automatique.",
         )
     if isinstance(error, uaerrors.BadTooManySessions | uaerrors.BadMaxConnectionsReached):
         return DriverFaultError(

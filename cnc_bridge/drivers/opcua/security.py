@@ -57,7 +57,7 @@ class _Client(Client):
 @contextlib.asynccontextmanager
 async def connected(config: Settings, tell: Tell) -> AsyncIterator[Client]:
     """A session with the server of `config`. Raises DriverFaultError, UaError, OSError, TimeoutError."""
-    client = _Client(config.endpoint, timeout=config.timeout_s, watchdog_intervall=max(config.check_s, 1.0))
+    client = _Client(config.endpoint, timeout=config.timeout_s, watchdog_intervall=max(config.timeout_s, 1.0))
     client.application_uri = config.application_uri
     client.name = client.description = "Copeau"
     client.session_timeout = 60_000  # ms: a session that we lost is soon free again

@@ -27,7 +27,7 @@ def free_port() -> int:
         return port
 
 
-def source(endpoint: str, signals: dict[str, object] | None = None, **settings: object) -> MachineSource:
+def source(endpoint: str, signals: dict[str, object] | None = None, **settings: Any) -> MachineSource:
     known: dict[str, object] = {
         "execution": {"node": "ns=2;s=Machine.Execution", "words": WORDS},
         "spindle_load": "ns=2;s=Machine.SpindleLoad",

@@ -7,6 +7,7 @@ import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -32,11 +33,11 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node
         yield running
 
 
-def files(folder: Path) -> dict[str, object]:
+def files(folder: Path) -> dict[str, Any]:
     return {"certificate": str(folder / "ours.der"), "private_key": str(folder / "ours.pem")}
 
 
-USER = {"user": "copeau", "password": "s3cret"}
+USER: dict[str, Any] = {"user": "copeau", "password": "s3cret"}
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -55,7 +56,7 @@ async def test_each_policy_with_user_and_password(server: NodeServer, tmp_path: 
     [({"user": "copeau", "password": "wrong"}, "Utilisateur « copeau » refusé"), ({}, "connexions anonymes")],
     ids=["wrong password", "anonymous"],
 )
-async def test_a_refused_person_is_told(server: NodeServer, tmp_path: Path, who: dict[str, object], said: str) -> None:
+async def test_a_refused_person_is_told(server: NodeServer, tmp_path: Path, who: dict[str, Any], said: str) -> None:
     source = server.source(security="Basic256Sha256", **who, **files(tmp_path))
     seen = await read(source, lambda seen: bool(codes(seen)))
     assert codes(seen) == ["bad_credentials"]
