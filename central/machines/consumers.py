@@ -187,9 +187,7 @@ async def _alarm_cause(uow: UnitOfWork, machine: str, code: str) -> Cause | None
 
 async def on_source_status(uow: UnitOfWork, facts: Sequence[Fact[SourceStatus]]) -> None:
     """A controller that was lost makes its machine silent, with the sentence of its agent."""
-    about = sorted(
-        (f for f in facts if f.body.machine and not is_about_guard(f.body.source, f.body.code)), key=_event_order
-    )
+    about = sorted((f for f in facts if _is_about_machine(f.body)), key=_event_order)
     await service.ensure(uow, {f.body.machine for f in about if f.body.machine})
     for fact in about:
         body = fact.body
@@ -204,6 +202,10 @@ async def on_source_status(uow: UnitOfWork, facts: Sequence[Fact[SourceStatus]])
         )
         uow.tell(f"machine:{body.machine}")
         uow.tell("machines")
+
+
+def _is_about_machine(body: SourceStatus) -> bool:
+    return body.machine is not None and not is_about_guard(body.source, body.code, body.machine)
 
 
 def _event_order(fact: Fact[Any]) -> tuple[datetime, int, int]:

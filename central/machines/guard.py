@@ -231,10 +231,10 @@ async def _verdicts(uow: UnitOfWork, code: str) -> tuple[list[Trip], list[dateti
 async def _cause(uow: UnitOfWork, code: str, found: Calling) -> Cause:
     label = await uow.session.scalar(select(Machine.label).where(Machine.code == code)) or code
     worst = found.worst
-    words = {"hold": "risque de collision", "alert": "alerte du gardien", "watch": "le gardien surveille"}
+    words = {"hold": "risque de collision", "alert": "alerte de la garde", "watch": "la garde surveille"}
     detail = f"{worst.why[:1].upper()}{worst.why[1:].strip()} {rules.OUTCOME_LABELS[worst.outcome].capitalize()}."
     if found.awaits_rearming:
-        detail += " Le gardien attend d'être réarmé."
+        detail += " La garde attend d'être réarmée."
     title = f"{label} : {words[worst.level]}" + (" (mode ombre)" if worst.outcome == "shadow" else "")
     return Cause(found.level, title, detail, f"machine:{code}", found.first, worst.at, found.trips)
 

@@ -22,9 +22,11 @@ def config(connection: Connection) -> Config:
     return made
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema to this version, in one transaction. Older data stays; a newer schema raises CommandError."""
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Bring the schema to this version (or `revision`), in one transaction. Older data stays; a newer schema raises
+    CommandError.
+    """
     if connection.dialect.name == "sqlite":
         # The driver is told to open no transaction by itself (see `core.database`), and DDL needs one.
         connection.execute(text("BEGIN IMMEDIATE"))
-    command.upgrade(config(connection), "head")
+    command.upgrade(config(connection), revision)

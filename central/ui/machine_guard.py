@@ -37,7 +37,7 @@ async def guard_parts(uow: UnitOfWork, code: str) -> dict[str, Any]:
         (
             s
             for s in await fleet.sources(uow, problems_only=False)
-            if s.machine == code and is_about_guard(s.source, s.code)
+            if s.machine == code and is_about_guard(s.source, s.code, code)
         ),
         None,
     )
@@ -46,12 +46,12 @@ async def guard_parts(uow: UnitOfWork, code: str) -> dict[str, Any]:
 
 def _standing(state: guard.GuardState, told: fleet.SourceView | None) -> Standing:
     if told is not None and told.status != "ok":
-        return Standing(words.GUARD["blind"], told.message or "Le gardien ne voit plus rien : il ne protège pas.")
+        return Standing(words.GUARD["blind"], told.message or "La garde ne voit plus rien : elle ne protège pas.")
     if state.awaits_rearming:
-        return Standing(words.GUARD["tripped"], "Un arrêt a été commandé. Le gardien n'agit plus avant d'être réarmé.")
+        return Standing(words.GUARD["tripped"], "Un arrêt a été commandé. La garde n'agit plus avant d'être réarmée.")
     mode = "" if told is None else told.code.removeprefix("guard").strip("_-.")
     if mode not in words.GUARD:
-        mode = _mode_of(state.last)
+        mode = "watching" if told is not None and state.last is None else _mode_of(state.last)
     says = words.GUARD_SAYS[mode] if told is None or not told.message else told.message
     return Standing(words.GUARD[mode], says)
 

@@ -143,19 +143,21 @@ PART: Final[dict[str, Word]] = {
 
 
 GUARD: Final[dict[str, Word]] = {
-    "unknown": Word("Pas de gardien connu", "off"),
+    "unknown": Word("Pas de garde connue", "off"),
+    "watching": Word("Veille", "shield", "normal"),
     "shadow": Word("Mode ombre", "info", "action"),
     "alert": Word("Alerte seule", "shield", "normal"),
-    "hold": Word("Prêt à arrêter", "shield", "normal"),
+    "hold": Word("Prête à arrêter", "shield", "normal"),
     "tripped": Word("À réarmer", "alarm", "fault"),
     "blind": Word("Aveugle", "silent", "attention"),
 }
 """What the collision guard is doing."""
 GUARD_SAYS: Final[dict[str, str]] = {
-    "unknown": "Aucun verdict reçu. Le gardien se déclare dans la configuration de la carte ([machine.guard]).",
-    "shadow": "Il regarde et juge, mais n'arrête rien : on compare d'abord ses verdicts à la réalité.",
-    "alert": "Il prévient ; cette machine ne l'autorise pas à arrêter l'avance.",
-    "hold": "Il peut arrêter l'avance. C'est une aide, jamais une fonction de sécurité.",
+    "unknown": "Aucun verdict reçu. La garde se déclare dans la configuration de la carte ([machine.guard]).",
+    "watching": "Elle voit la machine et n'a encore rien signalé.",
+    "shadow": "Elle regarde et juge, mais n'arrête rien : on compare d'abord ses verdicts à la réalité.",
+    "alert": "Elle prévient ; cette machine ne l'autorise pas à arrêter l'avance.",
+    "hold": "Elle peut arrêter l'avance. C'est une aide, jamais une fonction de sécurité.",
 }
 VERDICT: Final[dict[str, Word]] = {
     "watch": Word("Surveillance", "info", "action"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from contracts import topics
 from contracts.control import RearmGuard
@@ -26,6 +26,7 @@ from contracts.facts import (
     PartsCounted,
 )
 from copeau.servers.broker import Broker
+from tests.e2e import seed
 from tests.e2e.harness import SITE, Centre, Terminal, publish
 
 AGENT = "machine-1"
@@ -109,9 +110,9 @@ def test_a_trip_comes_with_its_curve_and_a_person_rearms(page: Page, centre: Cen
         command = msgspec.json.decode(asked.get(timeout=30), type=RearmGuard)
     assert (command.machine, command.person) == ("tour-1", "page")
     expect(page.locator("#guard")).to_contain_text("À réarmer")
-    agent.say(AgentAnswered(command="guard-rearm", id=command.id, done=True, detail="Gardien réarmé."))
+    agent.say(AgentAnswered(command="guard-rearm", id=command.id, done=True, detail="Garde réarmée."))
     agent.say(GuardRearmed(machine="tour-1", person="page", command=command.id))
-    expect(page.locator("#guard")).to_contain_text("Gardien réarmé.")
+    expect(page.locator("#guard")).to_contain_text("Garde réarmée.")
     expect(page.locator("#guard").get_by_role("button", name="Réarmer")).to_have_count(0)
     page.goto("/")
     expect(page.locator("#alerts li", has_text="risque de collision")).to_have_count(0)
@@ -188,6 +189,24 @@ def test_a_machine_is_described_on_its_page(page: Page, centre: Centre) -> None:
     robots = page.locator("#tiles")
     expect(robots.get_by_role("heading", name="Robots")).to_be_visible()
     expect(robots.locator(".tile", has_text="Robot de chargement")).to_contain_text("CHARGE")
+
+
+@pytest.mark.parametrize("width", [390, 820])
+def test_no_machine_page_scrolls_sideways(
+    new_context: Callable[..., BrowserContext], centre: Centre, width: int
+) -> None:
+    agent = Terminal(centre, AGENT)
+    seed.morning(agent)
+    agent.send(tripped())
+    page = new_context(width, 844).new_page()
+    page.goto("/machines/tour-1/garde")
+    curve = page.locator("#trips").get_by_role("link").get_attribute("href")
+    assert curve is not None
+    for path in ("/machines/tour-1", "/machines/tour-1/garde", curve):
+        page.goto(path)
+        page.wait_for_load_state("load")
+        page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,11 @@ def calling(trips: Sequence[Trip], rearmed: Sequence[datetime], now: datetime) -
     return Calling(level, min(t.at for t in gravest), worst, len(still), awaiting)
 
 
-def is_about_guard(source: str, code: str) -> bool:
-    """A ``source.status`` of the guard itself: its machine goes on being heard when the guard is blind."""
-    return code.startswith("guard") or source.endswith(("/guard", "-guard", ".guard"))
+def is_about_guard(source: str, code: str, machine: str | None) -> bool:
+    """A ``source.status`` of the guard, which is a part of its own (``tour-1-garde``) beside the machine's: the machine
+    goes on being heard when its guard is blind.
+    """
+    return machine is not None and source != machine and (source.endswith(_SUFFIXES) or code.startswith("guard"))
+
+
+_SUFFIXES: Final = ("-garde", "-guard")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from central.alerts import service as alerts
+from central.alerts.service import Cause
 from tests.integration.central.work.harness import at, open_shop
 
 
@@ -32,3 +35,45 @@ async def test_acknowledged_ones_come_last(database_url: str) -> None:
         assert found[1].acknowledged_by == "p-1"
         with pytest.raises(LookupError, match="inconnue"):
             await alerts.acknowledge(uow, 10**6, "p-1")
+
+
+def cause(level: Any, title: str = "Tour 1 : arrêt inattendu", minutes: float = -5) -> Cause:
+    return Cause(level, title, "", "machine:tour-1", at(minutes))
+
+
+async def test_an_alert_follows_its_cause_up_and_down(database_url: str) -> None:
+    async with open_shop(database_url) as shop, shop.units.begin() as uow:
+        await alerts.follow(uow, "k", None)
+        assert await alerts.open_alerts(uow) == []
+        for level in ("medium", "medium", "high", "high"):
+            await alerts.follow(uow, "k", cause(level))
+        [alert] = await alerts.open_alerts(uow)
+        assert (alert.level, alert.repeats, alert.raised_at) == ("high", 0, at(-5))
+        await alerts.follow(uow, "k", cause("medium", minutes=-3))
+        [alert] = await alerts.open_alerts(uow)
+        assert (alert.level, alert.raised_at) == ("medium", at(-3))
+        await alerts.follow(uow, "k", None)
+        assert await alerts.open_alerts(uow) == []
+        assert len(await alerts.history(uow)) == 1
+
+
+async def test_one_that_grows_asks_to_be_seen_again(database_url: str) -> None:
+    async with open_shop(database_url) as shop, shop.units.begin() as uow:
+        await alerts.follow(uow, "k", cause("medium"))
+        [alert] = await alerts.open_alerts(uow)
+        await alerts.acknowledge(uow, alert.id, "p-1")
+        await alerts.follow(uow, "k", cause("medium", "Tour 1 : arrêtée en alarme"))
+        assert (await alerts.open_alerts(uow))[0].acknowledged_by == "p-1"
+        await alerts.follow(uow, "k", cause("critical"))
+        assert (await alerts.open_alerts(uow))[0].acknowledged_by is None
+
+
+async def test_nobody_has_seen_it_for_too_long(database_url: str) -> None:
+    async with open_shop(database_url) as shop, shop.units.begin() as uow:
+        await alerts.follow(uow, "a", cause("critical", minutes=-3))
+        await alerts.follow(uow, "b", cause("high", minutes=-3))
+        await alerts.follow(uow, "c", cause("info", minutes=-3000))
+        found = await alerts.open_alerts(uow)
+        assert [(a.key, a.overdue) for a in found] == [("a", True), ("b", False), ("c", False)]
+        await alerts.acknowledge(uow, found[0].id, "p-1")
+        assert not any(a.overdue for a in await alerts.open_alerts(uow))

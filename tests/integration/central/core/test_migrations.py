@@ -80,3 +80,19 @@ async def test_a_migration_that_fails_leaves_nothing_behind(database_url: str) -
     async with database.engine.connect() as connection:
         assert await connection.run_sync(lambda c: inspect(c).get_table_names()) == []
     await database.close()
+
+
+async def test_what_programmes_yield_survives_its_move_to_the_machine(database_url: str) -> None:
+    database = Database(database_url)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(lambda c: migrations.upgrade(c, "0002"))
+        await connection.execute(
+            text("INSERT INTO programme_yield VALUES ('tour-1', 'CHAUFFE', 0), ('tour-1', 'O1', 2)")
+        )
+    async with database.engine.begin() as connection:
+        await connection.run_sync(migrations.upgrade)
+        found = await connection.execute(
+            text("SELECT pattern, produces, parts_per_cycle FROM machine_programme ORDER BY pattern")
+        )
+        assert [(p, bool(y), n) for p, y, n in found] == [("CHAUFFE", False, None), ("O1", True, 2)]
+    await database.close()

@@ -141,7 +141,7 @@ async def test_nobody_to_send_to_is_said_in_french(database_url: str) -> None:
 async def test_a_blind_guard_leaves_the_machine_heard(database_url: str) -> None:
     async with open_shop(database_url) as shop:
         await shop.say(shop.fact(0, MachineStateChanged(machine="tour-1", state="running")))
-        blind = SourceStatus(source="tour-1/guard", status="error", code="guard_blind", machine="tour-1")
+        blind = SourceStatus(source="tour-1-garde", status="lost", code="stale", machine="tour-1")
         await shop.say(shop.fact(0.1, blind))
         async with shop.units.reading() as uow:
             tile = await machines.tile(uow, "tour-1")

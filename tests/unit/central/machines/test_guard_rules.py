@@ -73,7 +73,7 @@ def test_a_curve_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("source", "code", "about"),
-    [("tour-1", "timeout", False), ("tour-1", "guard_blind", True), ("tour-1/guard", "lost", True)],
+    [("tour-1", "timeout", False), ("tour-1", "guard_died", False), ("tour-1-garde", "stale", True)],
 )
 def test_a_blind_guard_is_not_a_silent_machine(source: str, code: str, about: bool) -> None:
-    assert is_about_guard(source, code) is about
+    assert is_about_guard(source, code, "tour-1") is about
