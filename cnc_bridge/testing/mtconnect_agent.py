@@ -15,11 +15,8 @@ import json
 import logging
 import ssl
 import sys
-import time
 import zlib
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -27,116 +24,20 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
-from cnc_bridge.drivers.shdr.lines import ConditionLine, Observation, Parser
 from cnc_bridge.replay import OKUMA, Recording, stamp_of
+from cnc_bridge.testing.mtconnect_store import Seen, Store, items_of
 
 _log = logging.getLogger(__name__)
 OKUMA_DEVICES = Path(__file__).parent / "okuma_devices.xml"
 BOUNDARY = "copeau-document"
-_TO_UNITS = {("MILLIMETER/MINUTE", "MILLIMETER/SECOND"): 1 / 60}
-
-
-@dataclass(frozen=True)
-class Item:
-    """A data item of the model, with the names that its observations need."""
-
-    id: str
-    name: str
-    category: str
-    type: str
-    device: str
-    component: str
-    component_id: str
-    factor: float
-
-    @property
-    def element(self) -> str:
-        """`PATH_FEEDRATE` is written `PathFeedrate`."""
-        return "".join(word.capitalize() for word in self.type.rpartition(":")[2].split("_"))
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One observation in the buffer."""
-
-    sequence: int
-    item: Item
-    stamp: str
-    value: str
-    level: str = ""
-    code: str = ""
-
-
-@dataclass
-class Store:
-    """The agent's memory: a numbered ring, and each item's present state."""
-
-    items: list[Item]
-    size: int
-    instance: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
-    next: int = 1
-    ring: deque[Seen] = field(default_factory=deque)
-    present: dict[str, dict[str, Seen]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        stamp = stamp_of(datetime.now(UTC)).decode()
-        self._by_key = {key: item for item in self.items for key in (item.id, item.name) if key}
-        self._parser = Parser([item.name or item.id for item in self.items if item.category == "CONDITION"])
-        for item in self.items:
-            self._keep(item, stamp, "UNAVAILABLE")
-
-    @property
-    def first(self) -> int:
-        return self.ring[0].sequence if self.ring else self.next
-
-    def take(self, line: bytes) -> None:
-        """What one SHDR line says of the items of the model."""
-        stamp = line.partition(b"|")[0].decode()
-        for said in self._parser.parse(line):
-            item = self._by_key.get(said.key) if isinstance(said, Observation | ConditionLine) else None
-            if isinstance(said, Observation) and item is not None:
-                self._keep(item, stamp, _converted(said.value, item.factor))
-            elif isinstance(said, ConditionLine) and item is not None:
-                self._keep(item, stamp, said.text, said.level, said.code)
-
-    def since(self, first: int, count: int) -> list[Seen]:
-        start = max(0, first - self.first)
-        return [self.ring[at] for at in range(start, min(len(self.ring), start + count))]
-
-    def now(self) -> list[Seen]:
-        return [seen for states in self.present.values() for seen in states.values()]
-
-    def _keep(self, item: Item, stamp: str, value: str, level: str = "", code: str = "") -> None:
-        if item.category == "CONDITION" and not level:
-            value, level = "", "UNAVAILABLE"
-        before = self.present.setdefault(item.id, {})
-        if item.category != "CONDITION" and item.type != "MESSAGE":
-            if any(seen.value == value for seen in before.values()):
-                return  # an agent numbers changes, not repetitions
-            before.clear()
-        seen = Seen(self.next, item, stamp, value, level, code)
-        if level in ("NORMAL", "UNAVAILABLE") and code in before and code:
-            del before[code]
-            if not before:
-                before[""] = seen
-        elif level in ("NORMAL", "UNAVAILABLE", ""):
-            before.clear()
-            before[""] = seen
-        else:
-            before.pop("", None)
-            before[code] = seen
-        self.next += 1
-        self.ring.append(seen)
-        while len(self.ring) > self.size:
-            self.ring.popleft()
 
 
 class MTConnectAgent:
     """`async with MTConnectAgent(...) as agent: agent.feed([b"2026-…|avail|AVAILABLE"])`.
 
     What a test can make it do: `restart` (a new instance, an empty buffer), `cut` (every connection is dropped),
-    `frozen` (connections are taken and nothing is answered), `deaf` (streams heartbeat and bring nothing), `raw` (this
-    is answered to every request, whatever it is).
+    `frozen` (connections are taken and nothing is answered), `deaf` (streams heartbeat and bring nothing), `dribbling`
+    (streams send a blank now and then, and never a document), `raw` (this is answered to every request).
     """
 
     def __init__(
@@ -148,11 +49,11 @@ class MTConnectAgent:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._root = ET.fromstring(devices or OKUMA_DEVICES.read_bytes())  # noqa: S314 - a file of the test's own
-        self._items = list(_items(self._root))
+        self._items = list(items_of(self._root))
         self._host, self.port, self._buffer_size, self._tls = host, port, buffer_size, tls
         self.store = Store(self._items, buffer_size)
         self.requests: list[str] = []
-        self.deaf = self.frozen = False
+        self.deaf = self.frozen = self.dribbling = False
         self.raw: bytes | None = None
         self.compress = True
         self._news = asyncio.Event()
@@ -261,6 +162,10 @@ class MTConnectAgent:
             part = f"--{BOUNDARY}\r\nContent-type: text/xml\r\nContent-length: {len(body)}\r\n\r\n".encode() + body
             writer.write(b"%x\r\n%s\r\n\r\n" % (len(part) + 2, part))
             await writer.drain()
+            while self.dribbling:
+                writer.write(b"1\r\n \r\n")
+                await writer.drain()
+                await asyncio.sleep(0.05)
             await asyncio.sleep(interval)
             if deaf or first >= store.next:
                 with contextlib.suppress(TimeoutError):
@@ -311,40 +216,6 @@ class MTConnectAgent:
             '<?xml version="1.0" encoding="UTF-8"?><MTConnectStreams xmlns="urn:mtconnect.org:MTConnectStreams:2.0">'
             f"{header}<Streams>{body}</Streams></MTConnectStreams>"
         ).encode()
-
-
-def _items(root: ET.Element) -> Iterator[Item]:
-    """The data items of a device model, depth first."""
-
-    def below(element: ET.Element, device: str) -> Iterator[Item]:
-        for child in element:
-            tag = child.tag.rpartition("}")[2]
-            if tag == "DataItems":
-                for one in child:
-                    units = (one.attrib.get("nativeUnits", ""), one.attrib.get("units", ""))
-                    yield Item(
-                        one.attrib["id"],
-                        one.attrib.get("name", ""),
-                        one.attrib["category"],
-                        one.attrib["type"],
-                        device,
-                        element.tag.rpartition("}")[2],
-                        element.attrib.get("id", ""),
-                        _TO_UNITS.get(units, 1.0),
-                    )
-            else:
-                yield from below(child, child.attrib.get("name", "") if tag == "Device" else device)
-
-    yield from below(root, "")
-
-
-def _converted(value: str, factor: float) -> str:
-    if factor == 1.0:
-        return value
-    try:
-        return f"{float(value) * factor:.9g}"
-    except ValueError:
-        return value
 
 
 def _written(seen: Seen) -> str:

@@ -189,6 +189,21 @@ async def test_a_stream_that_only_heartbeats_is_found_and_left(agent: MTConnectA
     assert "stream_dead" in listening.problems
 
 
+async def test_a_stream_that_dribbles_bytes_and_never_a_document_is_left(agent: MTConnectAgent) -> None:
+    listening = Listening(source(agent))
+
+    agent.dribbling = True
+
+    def enough() -> bool:
+        if agent.dribbling and "heartbeat_lost" in listening.problems:
+            agent.dribbling = False
+            says(agent, "pexecution|ACTIVE")
+        return "ACTIVE" in listening.values("execution")
+
+    await listening.until(enough)
+    assert listening.links[:3] == [True, False, True]
+
+
 async def test_a_quiet_machine_is_not_taken_for_a_dead_stream(agent: MTConnectAgent) -> None:
     listening = Listening(source(agent, check_s=0.2))
     await listening.until(lambda: sum("/current" in request for request in agent.requests) > 5)
