@@ -161,8 +161,11 @@ class GuardAtWork:
             if isinstance(said, guard_process.Tripped) and said.level == "hold":
                 return said
 
-    def rearm(self) -> None:
+    async def rearm(self) -> None:
+        """Until it knows."""
         self._orders.write(guard_process.framed(guard_process.Rearm()))
+        while not isinstance(await self._next(), guard_process.Armed):
+            pass
 
     async def _next(self) -> guard_process.Said:
         async with asyncio.timeout(30):
@@ -207,7 +210,7 @@ async def _measure(trips: int, folder: Path) -> dict[str, Any]:
         for number in range(trips + _WARM_UP):
             latency = await _trip(far, SIGNALS[number % len(SIGNALS)])
             trip = await guard.tripped()
-            guard.rearm()
+            await guard.rearm()
             if number >= _WARM_UP:
                 wire.append(latency * 1000)
                 figures.add(trip)
@@ -227,7 +230,7 @@ async def _measure_linuxcnc(trips: int, folder: Path) -> dict[str, Any]:
                 await controller.do("set_signal", "load-extra", 150.0)
                 figures.add(await guard.tripped())
                 await controller.do("set_signal", "load-extra", 0.0)
-                guard.rearm()
+                await guard.rearm()
                 await controller.do("resume")
     return figures.said()
 

@@ -89,6 +89,10 @@ class Disarmed(msgspec.Struct, frozen=True, tag="disarmed"):
     """It commanded a hold, just now: it does so again only once re-armed."""
 
 
+class Armed(msgspec.Struct, frozen=True, tag="armed"):
+    """A person re-armed it, and it knows."""
+
+
 class Unusable(msgspec.Struct, frozen=True, tag="unusable"):
     """It cannot go on like this: `code`, what, and what to do in French."""
 
@@ -104,7 +108,7 @@ class Noted(msgspec.Struct, frozen=True, tag="noted"):
     french: str
 
 
-Said: TypeAlias = Watching | Blind | Tripped | Disarmed | Unusable | Noted
+Said: TypeAlias = Watching | Blind | Tripped | Disarmed | Armed | Unusable | Noted
 
 
 class GuardRunner:
@@ -162,6 +166,7 @@ class GuardRunner:
     def rearm(self) -> None:
         self.guard.rearm()
         self._standstill = None
+        self._say(Armed())
 
     async def _take(self, batch: list[Any]) -> None:
         """A batch of driver events, its readings in the order of their own times."""

@@ -128,7 +128,8 @@ class _Bound(msgspec.Struct, frozen=True):
     learnt: bool
     cap: Level
     cap_why: str = ""
-    masked: Mask | None = None
+    spike: float = 0.0
+    """A lone sample up to here is nothing new: good cycles have such too."""
 
 
 _NO_BOUND = _Bound(None, None, learnt=False, cap="hold")
@@ -341,7 +342,7 @@ class Guard:
         mask = context.mask(now, track.about.family, track.period)
         place, by_line = context.place(now)
         bound = self._bound(track, mask, place, by_line=by_line)
-        self._learn(track, mask, sustained, place, by_line=by_line)
+        self._learn(track, mask, (sustained, value), place, by_line=by_line)
         track.last = (now, value)
         track.heard = True
         track.ring.append(Point(now, value, bound.alert))
@@ -393,7 +394,7 @@ class Guard:
                 level = "hold"
         if RANK[level] > RANK[track.bound.cap]:
             level = track.bound.cap
-        if RANK[level] <= RANK[track.reached]:
+        if RANK[level] <= RANK[track.reached] or (level == "watch" and last[1] <= track.bound.spike):
             return []
         track.reached = level
         if level != "watch":
@@ -424,11 +425,11 @@ class Guard:
         if fixed is not None and (mask is None or fixed.always or mask.caps):
             alert, hold = fixed.alert, (fixed.hold if mask is None or fixed.always else None)
         cap: Level = "hold"
-        cap_why = ""
+        cap_why, spike = "", 0.0
         if mask is not None and mask.caps and alert is not None and hold is None:
             cap, cap_why = "alert", mask.why
         if mask is None or mask.caps:
-            level, whole = self._learnt(track, context.key, place, by_line=by_line)
+            level, whole, spike = self._learnt(track, context.key, place, by_line=by_line)
             if level is not None and (alert is None or level < alert):
                 alert, learnt = level, True
                 if whole is None or mask is not None:
@@ -442,28 +443,29 @@ class Guard:
             cap, cap_why = "alert", "taraudage ou filetage : pas d'arrêt"
         elif not context.active:
             cap, cap_why = "alert", f"machine {context.execution} : pas d'arrêt"
-        return _Bound(alert, hold, learnt, cap, cap_why, mask)
+        return _Bound(alert, hold, learnt, cap, cap_why, spike if learnt else 0.0)
 
     def _learnt(
         self, track: _Track, key: Key, place: int | None, *, by_line: bool
-    ) -> tuple[float | None, float | None]:
-        """The learnt limit here, and that of this tool in the whole programme; None where it must not hold.
+    ) -> tuple[float | None, float | None, float]:
+        """The learnt limit here, that of this tool in the whole programme (None: must not hold), the highest spike.
 
         A hold needs both: a load that this tool bears elsewhere in the programme may be a cycle that runs late, a load
         that it never bore is not.
         """
         if not self.context.active or self.context.hand or track.about.family == "contact":
-            return None, None
+            return None, None, 0.0
         name, enough = track.about.name, self.settings.min_cycles
         envelope = self.memory.envelope(key, name)
         if envelope is not None and envelope.cycles >= enough:
             level = envelope.level(place, by_line=by_line)
             whole = self.memory.of_programme(key.programme, key.tool, name)
-            return self._with_margin(track, level, envelope.cycles), self._with_margin(track, whole, envelope.cycles)
+            here, everywhere = (self._with_margin(track, one, envelope.cycles) for one in (level, whole))
+            return here, everywhere, envelope.peak * (1.0 + self.settings.margin)
         of_tool = self.memory.of_tool(key.tool, name) if key.tool else None
         if of_tool is not None and of_tool[0] >= enough:
-            return self._with_margin(track, of_tool[1], 1), None
-        return None, None
+            return self._with_margin(track, of_tool[1], 1), None, of_tool[2] * (1.0 + self.settings.margin)
+        return None, None, 0.0
 
     def _with_margin(self, track: _Track, level: float, cycles: int) -> float:
         """Wider while few cycles are known; the floor keeps the noise of an idle axis from being a limit."""
@@ -472,9 +474,12 @@ class Guard:
         floor = max(_FLOOR[about.family] if usual else 0.0, (0.1 if usual else 0.2) * self.memory.highest(about.name))
         return level + max(self.settings.margin * (1.0 + 2.0 / cycles) * level, floor * (1.0 + 1.0 / cycles))
 
-    def _learn(self, track: _Track, mask: Mask | None, sustained: float, place: int | None, *, by_line: bool) -> None:
+    def _learn(
+        self, track: _Track, mask: Mask | None, reached: tuple[float, float], place: int | None, *, by_line: bool
+    ) -> None:
+        """Note the sustained level and the sample, for when the cycle turns out good."""
         context = self.context
-        if not self.settings.learn or mask is not None or not context.active or context.hand:
+        if not self.settings.learn or not context.active or context.hand or (mask is not None and not mask.caps):
             return
         if context.execution is not None and not context.in_cycle:
             return
@@ -482,9 +487,9 @@ class Guard:
         if seen is None:
             seen = self._cycle[context.key][track.about.name] = Seen(by_line)
         if seen.by_line == by_line:
-            seen.add(place, sustained)
+            seen.add(place, *reached)
         else:
-            seen.add(None, sustained)
+            seen.add(None, *reached)
 
     def _cycle_ended(self, *, completed: bool) -> None:
         cycle, spoilt = self._cycle, self._spoilt

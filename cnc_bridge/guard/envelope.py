@@ -40,10 +40,13 @@ class Seen:
 
     by_line: bool = False
     flat: float = 0.0
+    peak: float = 0.0
     bins: dict[int, float] = field(default_factory=dict)
 
-    def add(self, place: int | None, level: float) -> None:
+    def add(self, place: int | None, level: float, peak: float = 0.0) -> None:
+        """A sustained level at a place, and the single sample that came with it."""
         self.flat = max(self.flat, level)
+        self.peak = max(self.peak, level, peak)
         if place is not None and (place in self.bins or len(self.bins) < _MAX_BINS):
             known = self.bins.get(place)
             if known is None or level > known:
@@ -62,6 +65,8 @@ class Envelope:
     cycles: int = 0
     flat: float = 0.0
     bins: dict[int, float] = field(default_factory=dict)
+    peak: float = 0.0
+    """The highest single sample: a spike that good cycles have too is not worth a word."""
     near: dict[int, float] | None = None
 
     def teach(self, seen: Seen) -> None:
@@ -69,6 +74,7 @@ class Envelope:
             self.bins, self.by_line = {}, seen.by_line
         self.cycles += 1
         self.flat = max(self.flat, seen.flat)
+        self.peak = max(self.peak, seen.peak)
         for place, level in seen.bins.items():
             if place in self.bins or len(self.bins) < _MAX_BINS:
                 self.bins[place] = max(level, self.bins.get(place, level))
@@ -143,7 +149,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._envelopes: dict[tuple[Key, str], Envelope] = {}
-        self._by_tool: dict[tuple[str, str], tuple[int, float]] = {}
+        self._by_tool: dict[tuple[str, str], tuple[int, float, float]] = {}
         self._by_programme: dict[tuple[str, str, str], float] = {}
         self._highest: dict[str, float] = {}
 
@@ -157,8 +163,8 @@ class Memory:
     def envelope(self, key: Key, signal: str) -> Envelope | None:
         return self._envelopes.get((key, signal))
 
-    def of_tool(self, tool: str, signal: str) -> tuple[int, float] | None:
-        """Good cycles of that tool in whatever programme, and the highest level it held there."""
+    def of_tool(self, tool: str, signal: str) -> tuple[int, float, float] | None:
+        """Good cycles of that tool in whatever programme, the highest level it held there, the highest sample."""
         return self._by_tool.get((tool, signal))
 
     def of_programme(self, programme: str, tool: str, signal: str) -> float:
@@ -175,15 +181,15 @@ class Memory:
             for signal, seen in signals.items():
                 envelope = self._envelopes.setdefault((key, signal), Envelope(seen.by_line))
                 envelope.teach(seen)
-                self._note(key, signal, 1, seen.flat)
+                self._note(key, signal, 1, seen.flat, seen.peak)
 
-    def _note(self, key: Key, signal: str, cycles: int, flat: float) -> None:
+    def _note(self, key: Key, signal: str, cycles: int, flat: float, peak: float) -> None:
         work = (key.programme, key.tool, signal)
         self._by_programme[work] = max(self._by_programme.get(work, 0.0), flat)
         self._highest[signal] = max(self._highest.get(signal, 0.0), flat)
         if key.tool:
-            known = self._by_tool.get((key.tool, signal), (0, 0.0))
-            self._by_tool[(key.tool, signal)] = (known[0] + cycles, max(known[1], flat))
+            known = self._by_tool.get((key.tool, signal), (0, 0.0, 0.0))
+            self._by_tool[(key.tool, signal)] = (known[0] + cycles, max(known[1], flat), max(known[2], peak))
 
     def forget(self, programme: str) -> int:
         """Unlearn a programme (it was changed at the machine); how many envelopes went."""
@@ -192,7 +198,7 @@ class Memory:
             del self._envelopes[at]
         self._by_tool, self._by_programme, self._highest = {}, {}, {}
         for (key, signal), envelope in self._envelopes.items():
-            self._note(key, signal, envelope.cycles, envelope.flat)
+            self._note(key, signal, envelope.cycles, envelope.flat, envelope.peak)
         return len(gone)
 
     def save(self, path: Path) -> None:
@@ -203,7 +209,7 @@ class Memory:
             "envelopes": [
                 {
                     **key._asdict(), "signal": signal, "by": "line" if envelope.by_line else "time",
-                    "cycles": envelope.cycles, "flat": round(envelope.flat, 6),
+                    "cycles": envelope.cycles, "flat": round(envelope.flat, 6), "peak": round(envelope.peak, 6),
                     "bins": {str(place): round(level, 6) for place, level in sorted(envelope.bins.items())},
                 }
                 for (key, signal), envelope in self._envelopes.items()
@@ -245,9 +251,10 @@ class Memory:
         for entry in table["envelopes"]:
             key = Key(str(entry["programme"]), str(entry["tool"]), int(entry["nth"]), str(entry["segment"]))
             envelope = Envelope(entry["by"] == "line", int(entry["cycles"]), float(entry["flat"]))
+            envelope.peak = float(entry["peak"])
             envelope.bins = {int(place): float(level) for place, level in entry["bins"].items()}
             self._envelopes[(key, str(entry["signal"]))] = envelope
-            self._note(key, str(entry["signal"]), envelope.cycles, envelope.flat)
+            self._note(key, str(entry["signal"]), envelope.cycles, envelope.flat, envelope.peak)
 
 
 def _set_aside(path: Path) -> Path | None:

@@ -99,6 +99,8 @@ class GuardPart:
                 self._state = GuardState(armed=False)
                 await desk.put([], self._state)
                 self._show()
+            case guard_process.Armed():
+                self._show()
             case guard_process.Watching():
                 self._blind = False
                 await desk.report("ok", "ok", f"La garde voit : {', '.join(said.signals)}.")

@@ -31,7 +31,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     assert known is not None
     assert again is not None
     assert (again.cycles, again.flat, again.bins) == (known.cycles, known.flat, known.bins)
-    assert back.of_tool("3", "spindle_load") == (2, 91.0)
+    assert back.of_tool("3", "spindle_load") == (2, 91.0, 91.0)
     assert back.of_programme("P1", "3", "spindle_load") == back.highest("spindle_load") == 91.0
     assert [entry.name for entry in path.parent.iterdir()] == ["guard.json"]
 
@@ -87,7 +87,7 @@ def test_a_programme_is_forgotten_with_what_it_taught() -> None:
     other.add(0, 500.0)
     one.teach({Key("P2", "3", 0, ""): {"spindle_load": other}})
     assert one.forget("P2") == 1
-    assert one.of_tool("3", "spindle_load") == (2, 91.0)
+    assert one.of_tool("3", "spindle_load") == (2, 91.0, 91.0)
     assert one.highest("spindle_load") == 91.0
 
 
