@@ -19,6 +19,7 @@ _PMC_SIZES = {"byte": 0, "word": 1, "long": 2}
 ALARM_TYPES = ("SW", "PW", "IO", "PS", "OT", "OH", "SV", "SR", "MC", "SP", "DS", "IE", "BG", "SN", "", "EX")
 """By their bit in the alarm status, series 30i and 0i-F."""
 _MESSAGES, _TEXT = 4, 64
+_MOST_DECIMALS = 9
 
 
 def request(at: str) -> Request:
@@ -83,6 +84,8 @@ def _value(at: str, data: bytes) -> float | int | str | None:
 
 def _meter(data: bytes, at: int) -> float:
     mantissa, decimals = struct.unpack(">i2xH", data[at : at + 8])
+    if decimals > _MOST_DECIMALS:
+        raise WireError(f"{decimals} decimals")
     return float(mantissa / 10**decimals)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import termios
@@ -14,7 +15,7 @@ from pymodbus.framer import FramerType
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 
 from cnc_bridge.drivers.modbus.codec import decode
-from cnc_bridge.drivers.modbus.faults import SERVICE, SERVICE_FR, refusal
+from cnc_bridge.drivers.modbus.faults import BUSY, SERVICE, SERVICE_FR, refusal
 from cnc_bridge.drivers.modbus.settings import Settings
 from cnc_bridge.polling import PollingDriver, why_unreachable
 from cnc_bridge.port import Clock, DriverFaultError, Finding
@@ -22,6 +23,7 @@ from cnc_bridge.registers import BatchReader, Content, Piece, RefusedError, Span
 
 _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 _log = logging.getLogger(__name__)
+_BUSY_TRIES, _BUSY_PAUSE_S = 3, 0.2
 _Answers: TypeAlias = tuple[dict[str, Content], dict[str, RefusedError]]
 
 
@@ -66,6 +68,11 @@ class ControllerDriver(PollingDriver):
         self._bytes_heard = 0
         try:
             answer = await _request(client, span, self.config.device_id)
+            for _ in range(_BUSY_TRIES):
+                if not isinstance(answer, ExceptionResponse) or answer.exception_code not in BUSY:
+                    break
+                await asyncio.sleep(_BUSY_PAUSE_S)
+                answer = await _request(client, span, self.config.device_id)
         except ConnectionException as error:
             raise self._closed() from error
         except (ModbusIOException, ModbusException) as error:

@@ -8,6 +8,9 @@ from cnc_bridge.registers import RefusedError
 
 SERVICE, SERVICE_FR = "the Modbus server", "le serveur Modbus"
 
+BUSY = (5, 6)
+"""Exception codes of a device that asks to be asked again."""
+
 _REFUSED = {
     1: ("illegal_function", "this table cannot be read here", "l'appareil n'a pas cette table (code 1)"),
     2: ("illegal_address", "no such register", "ce registre n'existe pas dans l'appareil (code 2)"),
@@ -26,7 +29,7 @@ def refusal(code: int, settings: Settings) -> Exception:
             f"{where}: the gateway reaches no unit {unit} (exception {code})",
             f"La passerelle ne trouve pas l'appareil n° {unit} : vérifier `device_id` et le câblage derrière elle.",
         )
-    if code in (5, 6):
+    if code in BUSY:
         return DriverFaultError(
             "busy",
             f"{where}: the device is busy (exception {code})",

@@ -132,6 +132,21 @@ async def test_each_refusal_has_its_sentence(exception: ExcCodes, code: str) -> 
     assert codes(seen) == [(code, "tool")]
 
 
+async def test_a_device_that_is_busy_now_and_then_is_asked_again() -> None:
+    asked = 0
+
+    async def busy(*_: Any) -> ExcCodes | None:
+        nonlocal asked
+        asked += 1
+        return ExcCodes.DEVICE_BUSY if asked % 3 else None
+
+    registers = [SimData(0, values=[7] * 10, datatype=DataType.REGISTERS)]
+    async with server(SimDevice(1, registers, action=busy)) as port:
+        seen = await read(source(port, {"spindle_load": "40001"}), lambda seen: len(values(seen, "spindle_load")) > 1)
+    assert codes(seen) == []
+    assert [event.up for event in seen if isinstance(event, Link)] == [True]
+
+
 async def test_a_unit_that_the_gateway_does_not_reach_is_told() -> None:
     async def nobody(*_: Any) -> ExcCodes | None:
         return ExcCodes.GATEWAY_NO_RESPONSE

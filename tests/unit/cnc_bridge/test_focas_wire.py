@@ -1,8 +1,11 @@
 """Frames that real controllers gave, as published with the descriptions of the protocol (see docs/decisions)."""
 
+import contextlib
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cnc_bridge.drivers.focas import places, wire
@@ -89,6 +92,22 @@ def test_alarms_carry_their_number_and_text() -> None:
 def test_what_is_no_answer_is_refused_not_read(payload: bytes) -> None:
     with pytest.raises(wire.WireError):
         wire.replies(payload, [ALARM, PROGRAMME, FEED, SPEED])
+
+
+ALL_PLACES = [source.at for source in FANUC.values()] + ["programme name", "axis load 3", "macro 1", "pmc D1 word"]
+
+
+@given(payload=st.binary(max_size=200))
+def test_no_bytes_make_more_than_a_refusal(payload: bytes) -> None:
+    with contextlib.suppress(wire.WireError):
+        wire.replies(payload, [ALARM, PROGRAMME])
+    for at in ALL_PLACES:
+        try:
+            value = places.value(at, wire.Reply(0, payload))
+        except RefusedError:
+            continue
+        assert value is None or isinstance(value, (int, float, str))
+    places.messages(4, wire.Reply(0, payload))
 
 
 @pytest.mark.parametrize("at", ["macro", "param x", "pmc Q1", "axis load 33", "spindle", "run ", ""])
