@@ -17,7 +17,8 @@ async def discover(address: Address) -> Offer | None:
     if not address.host or address.scheme not in ("", "http", "https"):
         return None
     host = f"[{address.host}]" if ":" in address.host else address.host
-    url = f"{address.scheme or 'http'}://{host}:{address.port or PORT}"
+    before = address.path.rstrip("/").removesuffix("/probe").removesuffix("/current")  # as copied from a browser
+    url = f"{address.scheme or 'http'}://{host}:{address.port or PORT}{before}"
     try:
         settings = Settings(kind="mtconnect", url=url, timeout_s=3.0)
         async with Agent(settings) as agent:
