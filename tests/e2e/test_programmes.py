@@ -20,6 +20,8 @@ from tests.e2e.conftest import Watch
 from tests.e2e.harness import ROOT, SITE, Centre, wait_until
 from tests.e2e.operator_post import Post
 from tests.support.fake_cnc import Bench
+from vision.codes import CodeReader
+from vision.codes.files import load
 
 NewContext = Callable[..., BrowserContext]
 TEXT = b"%\nO1234(BRIDE PALIER)\n(T1 EBAUCHE)\nN10 T0101\nN20 G1 X10. Z-5. F0.2\nN30 G0 X100.\nM30\n%\n"
@@ -101,6 +103,10 @@ def test_from_the_upload_to_the_machine_and_back_as_a_draft(
     expect(row.locator(".old")).to_contain_text("N20 G1 X10. Z-5. F0.2")
     expect(row.locator(".new")).to_contain_text("N20 G1 X10. Z-5. F0.15")
     assert centre.get("/programmes/1/versions/1/fichier").content == TEXT
+
+    page.goto("/programmes/1/etiquette")
+    page.locator(".label").screenshot(path=tmp_path / "label.png")
+    assert [code.text for code in CodeReader().read(load(tmp_path / "label.png"))] == [CODE]
 
 
 def test_a_machine_that_runs_and_a_programme_not_valid_are_refused_in_big_letters(
