@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
@@ -25,7 +26,7 @@ import msgspec
 from cnc_bridge.config import ConfigError, MachineSource, parse
 from cnc_bridge.guard.acting import Outcome, Relay, SampleAge, Standstill, Trip, Trips, gpio_relay
 from cnc_bridge.guard.core import Guard, Level, Point, Verdict
-from cnc_bridge.guard.envelope import BadMemoryError, Memory
+from cnc_bridge.guard.envelope import BadMemoryError, Memory, write_whole
 from cnc_bridge.guard.settings import GuardSettings
 from cnc_bridge.port import Condition, Driver, DriverFaultError, Heard, Link, NotAllowedError, Reading
 
@@ -141,6 +142,7 @@ class GuardRunner:
         self._seeing: str | None = None
         self._standstill: Standstill | None = None
         self._learnt = guard.learnt_cycles
+        self._saving: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         async with self._driver.open() as stream:
@@ -160,7 +162,7 @@ class GuardRunner:
                     self._save()
             finally:
                 waiting.cancel()
-                await asyncio.wait([waiting])
+                await asyncio.wait([waiting, *([self._saving] if self._saving is not None else [])], timeout=2.0)
                 self._tell(flush=True)
 
     def rearm(self) -> None:
@@ -295,9 +297,15 @@ class GuardRunner:
     def _save(self) -> None:
         if self._memory is None or self.guard.learnt_cycles == self._learnt:
             return
+        if self._saving is not None and not self._saving.done():
+            return
         self._learnt = self.guard.learnt_cycles
+        self._saving = asyncio.create_task(self._write(self._memory, self.guard.memory.dumps()), name="learnt limits")
+
+    async def _write(self, path: Path, text: str) -> None:
+        """In a thread: a memory card may take a second."""
         try:
-            self.guard.memory.save(self._memory)
+            await asyncio.to_thread(write_whole, path, text)
         except OSError as error:
             _log.error("learnt limits not written: %s", error)
             self._say(
@@ -410,11 +418,19 @@ def prefer_this_process() -> bool:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, -15)
-    except OSError:
-        return False
-    return True
+    asks: list[Callable[[], object]] = [
+        partial(
+            os.sched_setscheduler, 0, os.SCHED_RR, os.sched_param(1)
+        ),  # it nearly always sleeps, and must wake at once
+        partial(os.setpriority, os.PRIO_PROCESS, 0, -15),
+    ]
+    for ask in asks:
+        try:
+            ask()
+        except OSError:
+            continue
+        return True
+    return False
 
 
 async def serve(prepare: Prepare = prepared) -> None:

@@ -201,9 +201,9 @@ class Memory:
             self._note(key, signal, envelope.cycles, envelope.flat, envelope.peak)
         return len(gone)
 
-    def save(self, path: Path) -> None:
-        """Write atomically: a power cut leaves the old file or the new one. Raises OSError."""
-        text = json.dumps({
+    def dumps(self) -> str:
+        """All of it as JSON."""
+        return json.dumps({
             "version": VERSION,
             "bin_s": BIN_S,
             "envelopes": [
@@ -215,19 +215,10 @@ class Memory:
                 for (key, signal), envelope in self._envelopes.items()
             ],
         })  # fmt: skip
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "not an ordinary file", str(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(path)
-        except OSError:
-            Path(beside).unlink(missing_ok=True)
-            raise
+
+    def save(self, path: Path) -> None:
+        """Write it whole. Raises OSError."""
+        write_whole(path, self.dumps())
 
     @classmethod
     def load(cls, path: Path) -> Memory:
@@ -255,6 +246,23 @@ class Memory:
             envelope.bins = {int(place): float(level) for place, level in entry["bins"].items()}
             self._envelopes[(key, str(entry["signal"]))] = envelope
             self._note(key, str(entry["signal"]), envelope.cycles, envelope.flat, envelope.peak)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a power cut leaves the old one or the new one. Raises OSError."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except OSError:
+        Path(beside).unlink(missing_ok=True)
+        raise
 
 
 def _set_aside(path: Path) -> Path | None:
