@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -42,6 +43,14 @@ class ChangedZone:
     width: int
     height: int
     contrast: float
+
+
+def read_gray(path: Path) -> Gray:
+    """A picture file as (h, w) uint8 grey. Raises SetupCheckError."""
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise SetupCheckError(f"{path}: not a readable picture")
+    return np.asarray(picture, np.uint8)
 
 
 def changed_zones(reference: Gray, now: Gray, zone: Sequence[tuple[float, float]] | None = None) -> list[ChangedZone]:

@@ -137,6 +137,37 @@ def watch(source: str, rack_file: Path, fps: float | None, as_json: bool, detect
         click.echo("stopped", err=True)
 
 
+@command.command("setup-check")
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("now", type=click.Path(path_type=Path))
+@click.option("--zone", default=None, help="The clear zone, in px of the picture: `x,y x,y x,y`.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per change.")
+def setup_check(reference: Path, now: Path, zone: str | None, as_json: bool) -> None:
+    """Before a cut: what differs in the machine's clear zone between picture REFERENCE and picture NOW.
+
+    Exit code 1 when something differs. It warns a person; it never stops a machine.
+    """
+    from vision.setup_check import SetupCheckError, changed_zones, read_gray
+
+    try:
+        corners = [(float(x), float(y)) for x, y in (pair.split(",") for pair in zone.split())] if zone else None
+        if corners is not None and len(corners) < 3:
+            raise ValueError(f"{len(corners)} corners")  # noqa: TRY301 - said with the others, below
+    except ValueError as error:
+        _stop(f"--zone {zone}: write at least three corners, `10,10 600,10 600,400` ({error})")
+    try:
+        found = changed_zones(read_gray(reference), read_gray(now), corners)
+    except SetupCheckError as error:
+        _stop(str(error))
+    for change in found:
+        place = {"x": change.x, "y": change.y, "width": change.width, "height": change.height}
+        said = f"changed: {change.width} x {change.height} px at ({change.x}, {change.y}), contrast {change.contrast}"
+        click.echo(json.dumps({**place, "contrast": change.contrast}) if as_json else said)
+    if not found and not as_json:
+        click.echo("nothing differs")
+    raise SystemExit(1 if found else 0)
+
+
 def _say(change: Any, index: int, spent_ms: float, as_json: bool) -> None:
     if as_json:
         line = {

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 
+from copeau.commands.vision import command
 from vision.setup_check import SetupCheckError, changed_zones
 
 Picture = npt.NDArray[np.uint8]
@@ -70,3 +75,18 @@ def test_only_the_zone_counts() -> None:
 def test_pictures_of_two_cameras_are_refused() -> None:
     with pytest.raises(SetupCheckError, match="one camera"):
         changed_zones(scene(), scene()[:400])
+
+
+def test_the_command_says_what_differs(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.png", tmp_path / "after.png"
+    cv2.imwrite(str(before), scene())
+    cv2.imwrite(str(after), with_key(scene()))
+    run = CliRunner().invoke
+    assert run(command, ["setup-check", str(before), str(before)]).exit_code == 0
+    found = run(command, ["setup-check", str(before), str(after), "--zone", "0,0 639,0 639,479 0,479", "--json"])
+    assert found.exit_code == 1
+    assert json.loads(found.stdout.splitlines()[0])["contrast"] > 0.12
+    for bad in ([str(before), str(tmp_path / "none.png")], [str(before), str(after), "--zone", "1,2"]):
+        refused = run(command, ["setup-check", *bad])
+        assert refused.exit_code == 2
+        assert refused.stderr
