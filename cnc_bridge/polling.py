@@ -22,10 +22,14 @@ REFUSALS = ("short_answer", "illegal_function", "illegal_address", "illegal_valu
 
 
 class PollSettings(DriverSettings):
-    """Common to the drivers that ask. Stale is noticed within `period_s` + `timeout_s`."""
+    """Common to the drivers that ask.
 
-    period_s: Annotated[float, Field(ge=0.02, le=60, description="pause from one reading of all signals to the next")]
-    timeout_s: Annotated[float, Field(ge=0.1, le=30, description="of one answer, and of connecting")] = 2.0
+    A far side that hangs is noticed within `period_s` + `timeout_s`, whose limits keep that below every such driver's
+    `stale_after_s`: a slow period alone never makes a machine look silent.
+    """
+
+    period_s: Annotated[float, Field(ge=0.02, le=3, description="pause from one reading of all signals to the next")]
+    timeout_s: Annotated[float, Field(ge=0.1, le=4, description="of one answer, and of connecting")] = 2.0
 
 
 class PollingDriver(Driver):
@@ -56,6 +60,11 @@ class PollingDriver(Driver):
             self._heard()
             due = max(due + self._polling.period_s, loop.time() + _LEAST_PAUSE_S)
             await asyncio.sleep(due - loop.time())
+
+    def _answered(self) -> None:
+        """One of many requests of a reading was answered: a slow line is not a silent one."""
+        if self._up:
+            self._heard()
 
     def _take(self, name: str, source: Source, raw: object, received: Moment) -> None:
         """Hand on what was read of one signal."""

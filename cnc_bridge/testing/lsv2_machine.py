@@ -37,12 +37,19 @@ class _Session:
 
 
 class FakeController:
-    """A TNC 640 with a folder of programmes; `deny` names logins that it does not give, `silent_after` telegrams."""
+    """A TNC 640 with a folder of programmes. `deny`: logins that it does not give; `odd`: answers to R_RI as given."""
 
-    def __init__(self, moving: MovingMachine | None = None, *, deny: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        moving: MovingMachine | None = None,
+        *,
+        deny: frozenset[str] = frozenset(),
+        odd: Mapping[int, bytes] | None = None,
+    ) -> None:
         self._moving = moving or MovingMachine(programme=_NAME)
         self._moving.programme = _NAME
         self._deny = deny
+        self._odd = dict(odd or {})
         self.files: dict[str, bytes] = {
             f"TNC:\\nc_prog\\{_NAME}": b"BEGIN PGM PGM MM\0TOOL CALL 5 Z S3200\0END PGM PGM MM\0"
         }
@@ -121,7 +128,7 @@ class FakeController:
             26: struct.pack(">H", STATE[now.execution]),
             27: alarm if now.alarm else b"",
             51: struct.pack(">LHH", now.tool, 0, 2) + struct.pack("<dd", 100.0, 5.0),
-        }
+        } | self._odd
         if what in (27, 28) and not (what == 27 and now.alarm):
             return _error(NO_NEXT_ERROR)
         return ("S_RI", answers[what]) if what in answers else _error(WRONG_PARAMETER)

@@ -59,7 +59,7 @@ class Settings(PollSettings):
     kind: Literal["focas"]
     host: Annotated[str, Field(min_length=1, max_length=253)]
     port: Annotated[int, Field(ge=1, le=65535)] = 8193
-    period_s: Annotated[float, Field(ge=0.05, le=60)] = 0.5
+    period_s: Annotated[float, Field(ge=0.05, le=3)] = 0.5
     alarms: Annotated[bool, Field(description="read the alarms with their numbers and texts")] = True
     signals: dict[str, PlaceSource] = FANUC
 

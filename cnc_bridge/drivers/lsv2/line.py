@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from pyLSV2 import LSV2
 from pyLSV2.const import Login, LSV2StatusCode, PgmState
-from pyLSV2.err import LSV2InputException
+from pyLSV2.err import LSV2DataException, LSV2InputException
 
 from cnc_bridge.port import ProgrammeFile
 from cnc_bridge.registers import RefusedError
@@ -52,6 +53,10 @@ class DeniedError(Exception):
         super().__init__(f"login {login} denied ({why})")
         self.login = login
         self.why = why
+
+
+class NoTelegramError(Exception):
+    """These bytes are no LSV/2."""
 
 
 class ProgrammeError(Exception):
@@ -121,6 +126,9 @@ class Line:
                 values[place] = self._plc(place[4:]) if place.startswith("plc ") else self._places[place]()
             except RefusedError as error:
                 values[place] = error
+            except (ValueError, IndexError, struct.error, LSV2DataException) as error:
+                why = f"an answer that the library does not know ({error})"
+                values[place] = RefusedError("device_failure", why, "réponse d'un format inconnu de ce pilote")
         return Reading(values, set(self._messages()) if messages else set())
 
     def _stack(self, part: str) -> str | None:
@@ -237,7 +245,7 @@ class _Telegrams:
         head = self._exactly(8, deadline)
         length = int.from_bytes(head[:4], "big")
         if length > _LONGEST or not head[4:].isascii():
-            raise ValueError(f"no LSV/2 telegram: {head.hex(' ')}")
+            raise NoTelegramError(f"no LSV/2 telegram: {head.hex(' ')}")
         return head + self._exactly(length, deadline)
 
     def _exactly(self, size: int, deadline: float) -> bytes:

@@ -55,8 +55,8 @@ class Settings(PollSettings):
     kind: Literal["lsv2"]
     host: Annotated[str, Field(min_length=1, max_length=253)]
     port: Annotated[int, Field(ge=1, le=65535)] = 19000
-    period_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
-    timeout_s: Annotated[float, Field(ge=0.1, le=30, description="of all answers of one reading")] = 4.0
+    period_s: Annotated[float, Field(ge=0.1, le=3)] = 1.0
+    timeout_s: Annotated[float, Field(ge=0.1, le=4, description="of all answers of one reading")] = 4.0
     messages: Annotated[bool, Field(description="read the pending messages as alarms")] = True
     plc_password: Annotated[SecretStr | None, Field(description="of the login PLCDEBUG, for `plc …` places")] = None
     folder: Annotated[

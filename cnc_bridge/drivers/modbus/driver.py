@@ -77,6 +77,7 @@ class ControllerDriver(PollingDriver):
             raise self._closed() from error
         except (ModbusIOException, ModbusException) as error:
             raise self._mute(client, error) from error
+        self._answered()
         if isinstance(answer, ExceptionResponse):
             raise refusal(answer.exception_code, self.config)
         content = answer.bits if span.area in ("coil", "discrete") else answer.registers

@@ -96,7 +96,7 @@ class Settings(PollSettings):
     parity: Literal["N", "E", "O"] = "E"
     stop_bits: Literal[1, 2] = 1
     device_id: Annotated[int, Field(ge=0, le=255, description="unit or slave number; often 1")] = 1
-    period_s: Annotated[float, Field(ge=0.02, le=60)] = 0.5
+    period_s: Annotated[float, Field(ge=0.02, le=3)] = 0.5
     max_registers: Annotated[int, Field(ge=1, le=125, description="in one request; some devices take few")] = 100
     max_gap: Annotated[int, Field(ge=0, le=100, description="unused registers read along to save a request")] = 8
     signals: Annotated[dict[str, RegisterSource], Field(min_length=1)]

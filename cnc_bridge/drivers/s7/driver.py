@@ -67,11 +67,13 @@ class ControllerDriver(PollingDriver):
         block = int(span.area[2:]) if area is Area.DB else 0
         try:
             async with asyncio.timeout(self.config.timeout_s):
-                return await client.read_area(area, block, span.start, span.length)
+                content = await client.read_area(area, block, span.start, span.length)
         except (S7TimeoutError, S7ConnectionError, OSError) as error:
             raise lost(error, self.config, connecting=False) from error
         except S7ProtocolError as error:
             raise refusal(error, self.config) from error
+        self._answered()
+        return content
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncClient]:

@@ -93,7 +93,7 @@ class Settings(PollSettings):
     connection: Annotated[
         Literal["PG", "OP", "basic"], Field(description="which of the CPU's connection resources is used")
     ] = "OP"
-    period_s: Annotated[float, Field(ge=0.02, le=60)] = 0.5
+    period_s: Annotated[float, Field(ge=0.02, le=3)] = 0.5
     max_gap: Annotated[int, Field(ge=0, le=200, description="unused bytes read along to save a request")] = 32
     signals: Annotated[dict[str, AddressSource], Field(min_length=1)]
 

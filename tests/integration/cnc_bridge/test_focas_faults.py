@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from cnc_bridge.follow import follow
 from cnc_bridge.port import DriverEvent, DriverFaultError, Link, Problem, Reading
 from cnc_bridge.probing import Address
 from cnc_bridge.testing.focas_machine import FakeController
-from cnc_bridge.testing.moving import MovingMachine
+from cnc_bridge.testing.moving import MovingMachine, Snapshot
 from cnc_bridge.tracking import AlarmCleared, AlarmRaised, Event, StateChanged
 
 
@@ -95,6 +96,31 @@ async def test_what_a_controller_does_not_have_concerns_its_signal_alone() -> No
     assert "param 9999" in sentence
     assert "EW_NUMBER" in sentence
     assert {finding.name for finding in found if not finding.ok} == set(signals)
+    assert [event.up for event in seen if isinstance(event, Link)] == [True]
+
+
+class OddController(FakeController):
+    """A state that nobody knows, an empty macro, a negative count, a load without end."""
+
+    def answer(self, command: tuple[int, ...], arguments: tuple[int, ...], now: Snapshot) -> tuple[int, bytes]:
+        odd = {
+            0x19: struct.pack(">7H", 77, 99, 0, 0, 0, 0, 0),
+            0x15: bytes.fromhex("00000000 000a ffff"),
+            0x0E: struct.pack(">IhHi", 6711, 0, 3, -4) + bytes(28),
+            0x40: bytes.fromhex("7fffffff 000a ffff"),
+        }
+        return (0, odd[command[2]]) if command[2] in odd else super().answer(command, arguments, now)
+
+
+async def test_values_that_no_signal_can_have_are_reported_and_never_stop_the_driver() -> None:
+    async with await OddController().start() as server:
+        seen = await read(source(port_of(server)), lambda seen: len(values(seen, "feed")) > 3)
+    assert set(codes(seen)) == {
+        ("unknown_word", "execution"), ("unknown_word", "mode"), ("not_a_count", "part_count"),
+        ("device_failure", "spindle_load"),
+    }  # fmt: skip
+    assert values(seen, "tool") == [None]
+    assert values(seen, "execution") == [None], "unknown, not ready"
     assert [event.up for event in seen if isinstance(event, Link)] == [True]
 
 

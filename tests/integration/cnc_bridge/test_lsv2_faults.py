@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -168,6 +169,15 @@ async def test_a_folder_that_is_not_there_is_told() -> None:
         with pytest.raises(DriverFaultError) as fault:
             await source(port_of(server), allow=["programme"], folder="TNC:\\nix").create_driver().list_programmes()
     assert fault.value.code == "no_folder"
+
+
+async def test_answers_that_nobody_knows_concern_their_own_signals() -> None:
+    odd = {26: b"\0\x63", 24: b"\0\0\0\x01no end", 51: b"\0", 25: struct.pack(">LLL", 0xFFFFFFFF, 5000, 0)}
+    async with await FakeController(odd=odd).start() as server:
+        seen = await read(source(port_of(server)), lambda seen: len(values(seen, "spindle_load")) > 2)
+    assert {about for _, about in codes(seen)} == {"execution", "programme", "tool"}
+    assert set(values(seen, "spindle_override")) == {50.0}
+    assert [event.up for event in seen if isinstance(event, Link)] == [True]
 
 
 async def test_only_reading_telegrams_are_sent_while_the_state_is_followed() -> None:

@@ -132,6 +132,24 @@ async def test_each_refusal_has_its_sentence(exception: ExcCodes, code: str) -> 
     assert codes(seen) == [(code, "tool")]
 
 
+async def test_values_that_no_signal_can_have_are_reported_and_never_stop_the_driver() -> None:
+    registers = [SimData(0, values=[0x7FC0, 0, 99, 0xFFFC, 0x0731, 7], datatype=DataType.REGISTERS)]
+    signals = {
+        "spindle_load": {"register": "40001", "type": "f32"},
+        "execution": {"register": "40003", "words": {"1": "ACTIVE"}},
+        "part_count": {"register": "40004", "type": "s16"},
+        "programme": {"register": "40005", "type": "string", "length": 1},
+        "tool": "40006",
+    }
+    async with server(SimDevice(1, registers)) as port:
+        seen = await read(source(port, signals), lambda seen: "7" in values(seen, "tool"))
+    assert set(codes(seen)) == {
+        ("not_finite", "spindle_load"), ("unknown_word", "execution"), ("not_a_count", "part_count"),
+    }  # fmt: skip
+    assert values(seen, "programme") == ["1"], "an unprintable character is left out"
+    assert [event.up for event in seen if isinstance(event, Link)] == [True]
+
+
 async def test_a_device_that_is_busy_now_and_then_is_asked_again() -> None:
     asked = 0
 

@@ -7,7 +7,9 @@ import socket
 from typing import Any, Literal
 
 import pytest
+from annotated_types import Le
 
+from cnc_bridge import catalogue
 from cnc_bridge.polling import PollingDriver, PollSettings, cannot_connect
 from cnc_bridge.port import DriverEvent, DriverFaultError, Finding, Heard, Link, Problem, Reading, Solved
 from cnc_bridge.registers import RefusedError
@@ -93,6 +95,16 @@ async def test_a_refused_signal_is_unknown_said_once_and_solved_when_it_is_back(
     assert [problem.code for problem in problems] == ["illegal_address"]
     assert "signals.tool" in problems[0].message_fr
     assert [event.about for event in seen if isinstance(event, Solved)] == ["tool"]
+
+
+@pytest.mark.parametrize("kind", ["modbus", "s7", "focas", "lsv2"])
+def test_no_period_that_is_allowed_makes_a_machine_look_silent(kind: str) -> None:
+    fields = catalogue.settings_type(kind).model_fields
+    limits = [
+        limit.le for name in ("period_s", "timeout_s") for limit in fields[name].metadata if isinstance(limit, Le)
+    ]
+    longest = sum(float(str(limit)) for limit in limits)
+    assert 0 < longest < catalogue.manifest(kind).stale_after_s
 
 
 @pytest.mark.parametrize(
