@@ -107,16 +107,15 @@ class ControllerDriver(Driver):
         if self._cursor is not None and self._cursor.instance != header.instance:
             _log.info("%s: the agent has restarted (instance %s)", self.config.url, header.instance)
             self._cursor = None
-        missed: list[Streams] = []
-        if self._cursor is not None:
-            missed = await self._missed(agent, self._cursor)
-        present = await agent.current()
         self._link_up(label)
+        if self._cursor is not None:
+            await self._catch_up(agent, self._cursor)
+        present = await agent.current()
         self._solved("lost_range", "sequence")
-        for document in missed:
-            self._take(document, kept=True)
+        if self._cursor is not None and self._cursor.instance != present.header.instance:
+            self._cursor = None
         self._restate(present)
-        if self._cursor is None or self._cursor.instance != present.header.instance:
+        if self._cursor is None:
             self._cursor = _Cursor(present.header.instance, present.header.next)
             self._newest = {}
         for one in present.observations:
@@ -124,28 +123,27 @@ class ControllerDriver(Driver):
                 self._newest[one.item] = max(one.sequence, self._newest.get(one.item, 0))
         self._mark()
 
-    async def _missed(self, agent: Agent, cursor: _Cursor) -> list[Streams]:
-        """The documents from the cursor to now; none, and no cursor any more, when the agent has forgotten them."""
-        documents: list[Streams] = []
-        at = cursor.next
+    async def _catch_up(self, agent: Agent, cursor: _Cursor) -> None:
+        """Hand on what the agent kept since the cursor; no cursor is left when it has forgotten some of it."""
         while True:
             try:
-                document = await agent.past(at)
+                document = await agent.past(cursor.next)
             except AgentError as error:
                 if error.code != "OUT_OF_RANGE":
                     raise
                 self._lost_range(cursor, str(error))
-                return []
-            if document.header.instance != cursor.instance:
+                return
+            header = document.header
+            if header.instance != cursor.instance:
                 self._cursor = None
-                return []
-            if document.header.first > at:  # it went out of the buffer between two requests
-                self._lost_range(cursor, f"it begins at {document.header.first}")
-                return []
-            documents.append(document)
-            if document.header.next <= at or document.header.next > document.header.last:
-                return documents
-            at = document.header.next
+                return
+            if header.first > cursor.next:  # it went out of the buffer between two requests
+                self._lost_range(cursor, f"it begins at {header.first}")
+                return
+            before = cursor.next
+            self._take(document, kept=True)
+            if cursor.next <= before or header.next > header.last:
+                return
 
     def _lost_range(self, cursor: _Cursor, said: str) -> None:
         self._cursor = None

@@ -66,14 +66,14 @@ class Listening:
         self.seen: list[DriverEvent] = []
 
     async def until(self, enough: Callable[[], bool], doing: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Listen until `enough`; `doing` happens beside it, once the first events are there."""
+        """Listen until `enough`; `doing` happens beside it, once the first values are there."""
         task: asyncio.Future[None] | None = None
         async with asyncio.timeout(LONG), self.driver.open() as stream:
             async for batch in stream:
                 self.seen += batch
-                if task is None and doing is not None:
+                if task is None and doing is not None and any(isinstance(event, Reading) for event in batch):
                     task = asyncio.ensure_future(doing())
-                if (task is None or task.done()) and enough():
+                if (doing is None or (task is not None and task.done())) and enough():
                     break
         if task is not None:
             await task
@@ -118,7 +118,7 @@ async def test_what_happened_while_the_connection_was_lost_is_told_with_its_time
         await asyncio.sleep(0.2)
         agent.raw = None
 
-    await listening.until(lambda: listening.links[-1:] == [True] and len(listening.links) > 2, machine)
+    await listening.until(lambda: len(listening.values("programme")) > 1, machine)
     kept = [(event.signal, event.value) for event in listening.seen if isinstance(event, Reading) and event.kept]
     assert kept == [
         ("execution", "ACTIVE"),
