@@ -26,9 +26,9 @@ from cnc_bridge.drivers.opcua.probing import machine_findings, server_findings
 from cnc_bridge.drivers.opcua.programmes import Programmes, checked
 from cnc_bridge.drivers.opcua.security import connected, endpoints_of
 from cnc_bridge.drivers.opcua.settings import NodeSource, Settings
+from cnc_bridge.drivers.opcua.slots import Slot
 from cnc_bridge.drivers.opcua.subscription import Subscription, SubscriptionLostError, is_shutdown
-from cnc_bridge.drivers.opcua.values import raw_value, unknown, utc
-from cnc_bridge.model import signal_named
+from cnc_bridge.drivers.opcua.values import raw_value, same, unknown, utc
 from cnc_bridge.port import Clock, Driver, DriverFaultError, Finding, ProgrammeFile, Reading
 
 _log = logging.getLogger(__name__)
@@ -38,39 +38,6 @@ _RESYNC_MOST = 500
 """Nodes read at once beside the subscription; of more, each round reads the next ones."""
 
 
-class _Slot:
-    """A monitored signal. `last`: its newest raw value; `heard`: the subscription said it since the last resync.
-
-    `plain`: a number as it is; `clean`: the value before was one, so that no complaint about it is open. `differed`:
-    how often a resync read another value while nothing was heard; once is a notification on its way, twice is a death.
-    """
-
-    __slots__ = (
-        "clean", "differed", "handle", "heard", "is_sample", "last", "missing", "name", "node", "plain", "scale",
-        "source",
-    )  # fmt: skip
-
-    def __init__(self, handle: int, name: str, source: NodeSource) -> None:
-        self.handle = handle
-        self.name = name
-        self.source = source
-        self.node = ua.NodeId.from_string(source.node)
-        self.is_sample = signal_named(name).kind == "sample"
-        self.plain = self.is_sample and not source.words
-        self.scale = source.scale
-        self.missing = self.clean = False
-        self.last: object = _NEVER
-        self.heard = False
-        self.differed = 0
-
-
-class _Never:
-    """No value came yet."""
-
-
-_NEVER = _Never()
-
-
 class ControllerDriver(Driver):
     """An OPC UA server. It holds the feed and moves programmes only where the machine's settings allow it."""
 
@@ -78,7 +45,7 @@ class ControllerDriver(Driver):
         super().__init__(settings, clock)
         self.config = settings
         _hush()
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         self._turn = 0
         self._client: Client | None = None
         self._limits = Limits()
@@ -107,7 +74,7 @@ class ControllerDriver(Driver):
         namespaces = await client.get_namespace_array()
         mapped = await self._mapped(client)
         sources = dict(mapped.signals) | dict(config.signals)
-        self._slots = [_Slot(handle, name, source) for handle, (name, source) in enumerate(sources.items(), 1)]
+        self._slots = [Slot(handle, name, source) for handle, (name, source) in enumerate(sources.items(), 1)]
         self._folder = ua.NodeId.from_string(config.programmes) if config.programmes else mapped.programmes
         alarms = Alarms(self.clock, self._stream.put)
         subscription = Subscription(client, self._limits, self._changed, alarms.events)
@@ -182,7 +149,7 @@ class ControllerDriver(Driver):
 
     # --- subscribing ------------------------------------------------------------------------------------------------
 
-    async def _present(self, client: Client) -> list[_Slot]:
+    async def _present(self, client: Client) -> list[Slot]:
         """The slots whose nodes the server has; the others are reported."""
         answers = await read_values(client, [slot.node for slot in self._slots], self._limits)
         present = []
@@ -193,7 +160,7 @@ class ControllerDriver(Driver):
                 present.append(slot)
         return present
 
-    async def _subscribe(self, subscription: Subscription, slots: Sequence[_Slot]) -> None:
+    async def _subscribe(self, subscription: Subscription, slots: Sequence[Slot]) -> None:
         """Monitor their nodes, many a request; a node that the server refuses is reported and left out."""
         half = self.config.publishing_ms / 2
         refused_ones = await subscription.monitor(
@@ -245,7 +212,7 @@ class ControllerDriver(Driver):
                 self._value(slot.name, slot.source, raw, utc(answer.SourceTimestamp), received)
                 slot.clean = number
 
-    def _take(self, slot: _Slot, answer: ua.DataValue) -> None:
+    def _take(self, slot: Slot, answer: ua.DataValue) -> None:
         slot.last = raw_value(answer)
         self._value(slot.name, slot.source, slot.last, utc(answer.SourceTimestamp), self.clock.now())
 
@@ -278,10 +245,11 @@ class ControllerDriver(Driver):
 
     async def _resync(self, client: Client, subscription: Subscription) -> None:
         """Read beside the subscription: take what differs, subscribe what appeared, say what went."""
+        anything = any(slot.heard for slot in self._slots)
         slots = self._next_turn()
         before = [slot.last for slot in slots]
         answers = await read_values(client, [slot.node for slot in slots], self._limits)
-        appeared: list[_Slot] = []
+        appeared: list[Slot] = []
         stuck: list[str] = []
         for slot, was, answer in zip(slots, before, answers, strict=True):
             if unknown(answer.StatusCode):
@@ -290,7 +258,7 @@ class ControllerDriver(Driver):
                 self._node_missing(slot, answer.StatusCode)
             elif slot.missing:
                 appeared.append(slot)
-            elif not slot.heard and slot.last is was and raw_value(answer) != was:
+            elif not slot.heard and slot.last is was and not same(raw_value(answer), was):
                 slot.differed += 1
                 if slot.differed > 1:
                     stuck.append(slot.name)
@@ -299,14 +267,14 @@ class ControllerDriver(Driver):
                 slot.heard, slot.differed = False, 0
         if appeared:
             await self._subscribe(subscription, appeared)
-        if stuck:
+        if stuck and not anything and subscription.slowest_ms <= 1000 * self.config.resync_s:
             raise DriverFaultError(
                 "subscription_dead",
                 f"{self.config.endpoint}: the server does not send changes of {', '.join(stuck[:5])} any more",
                 "La machine n'envoie plus les changements de valeurs ; la liaison est refaite automatiquement.",
             )
 
-    def _next_turn(self) -> list[_Slot]:
+    def _next_turn(self) -> list[Slot]:
         """The slots to compare now: all of them, or of thousands the next few hundred."""
         if len(self._slots) <= _RESYNC_MOST:
             return self._slots
@@ -314,7 +282,7 @@ class ControllerDriver(Driver):
         self._turn = start + _RESYNC_MOST
         return self._slots[start : start + _RESYNC_MOST]
 
-    def _node_missing(self, slot: _Slot, status: ua.StatusCode | None) -> None:
+    def _node_missing(self, slot: Slot, status: ua.StatusCode | None) -> None:
         slot.missing = True
         said = status.name if status is not None else ""
         self._problem(

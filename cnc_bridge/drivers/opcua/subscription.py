@@ -50,6 +50,8 @@ class Subscription:
         self._more: list[asyncio.Task[None]] = []
         self._kept: list[ua.PublishResult] | None = []
         self.id = 0
+        self.slowest_ms = 0.0
+        """The longest sampling interval that the server made of ours."""
         self.ended: asyncio.Future[ua.StatusCode | None] = asyncio.get_running_loop().create_future()
 
     async def create(self, publishing_ms: float) -> None:
@@ -107,6 +109,7 @@ class Subscription:
             for request, result in zip(chunk, await self._session.create_monitored_items(params), strict=True):
                 if not result.StatusCode.is_good():
                     refused[int(request.RequestedParameters.ClientHandle)] = result.StatusCode
+                self.slowest_ms = max(self.slowest_ms, result.RevisedSamplingInterval)
         return refused
 
     def begin(self) -> None:

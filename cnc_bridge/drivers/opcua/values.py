@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from asyncua import ua
@@ -33,6 +34,13 @@ def raw_value(answer: ua.DataValue) -> object:
     if isinstance(value, ua.NodeId):
         return value.to_string()
     return value
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two raw values say the same; "not a number" is the same as itself."""
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
+        return math.isnan(other)
+    return one == other
 
 
 def unknown(status: ua.StatusCode | None) -> bool:

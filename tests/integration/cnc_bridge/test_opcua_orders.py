@@ -10,17 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from cnc_bridge.config import ConfigError
 from cnc_bridge.port import Driver, DriverEvent, DriverFaultError, NotAllowedError
 from cnc_bridge.testing import node_opcua
 from tests.integration.cnc_bridge.opcua_far_side import NodeServer, codes, node_server, problem, read, values
 
-pytestmark = pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing())
+pytestmark = [
+    pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing()),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 METHOD = {"object": "ns=8;s=Vendor", "method": "ns=8;s=HoldFeed", "args": ["surcharge"]}
 NODE = {"node": "ns=8;s=Feed.Hold", "value": True}
+RESIDENT = b"%\nO9000\nM30\n%\n"
 LONG_CYCLE = ("--cycle", "600", "--between", "0.1")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeServer]:
+    """A machine that cuts on and on, with one programme in its folder."""
+    folder = tmp_path_factory.mktemp("machine")
+    (folder / "programmes").mkdir()
+    (folder / "programmes" / "O9000.NC").write_bytes(RESIDENT)
+    async with node_server(folder, *LONG_CYCLE) as running:
+        yield running
 
 
 @contextlib.asynccontextmanager
@@ -68,76 +82,64 @@ async def test_a_hold_makes_the_velocity_fall_to_zero(tmp_path: Path, by: dict[s
 
 
 @pytest.mark.parametrize("by", [METHOD, NODE], ids=["method", "node"])
-async def test_a_machine_that_did_not_opt_in_is_not_held(tmp_path: Path, by: dict[str, object]) -> None:
-    async with node_server(tmp_path, *LONG_CYCLE) as server, connected(server, hold=by) as driver:
+async def test_a_machine_that_did_not_opt_in_is_not_held(server: NodeServer, by: dict[str, object]) -> None:
+    async with connected(server, hold=by) as driver:
         with pytest.raises(NotAllowedError) as refusal:
             await driver.hold()
     assert "`allow`" in refusal.value.message_fr
 
 
-async def test_a_hold_that_is_not_connected_says_so(tmp_path: Path) -> None:
-    async with node_server(tmp_path, *LONG_CYCLE) as server:
-        driver = server.source(allow=["hold"], hold=METHOD).create_driver()
-        with pytest.raises(DriverFaultError) as fault:
-            await driver.hold()
+async def test_a_hold_that_is_not_connected_says_so(server: NodeServer) -> None:
+    driver = server.source(allow=["hold"], hold=METHOD).create_driver()
+    with pytest.raises(DriverFaultError) as fault:
+        await driver.hold()
     assert fault.value.code == "not_connected"
 
 
-async def test_a_hold_that_cannot_be_given_is_told_before_it_is_needed(tmp_path: Path) -> None:
-    async with node_server(tmp_path, *LONG_CYCLE) as server:
-        source = server.source(allow=["hold"], hold={"node": "ns=8;s=NotThere"})
-        seen = await read(source, lambda seen: "hold_not_ready" in codes(seen))
+async def test_a_hold_that_cannot_be_given_is_told_before_it_is_needed(server: NodeServer) -> None:
+    source = server.source(allow=["hold"], hold={"node": "ns=8;s=NotThere"})
+    seen = await read(source, lambda seen: "hold_not_ready" in codes(seen))
     assert "arrêt d'avance" in problem(seen, "hold_not_ready").message_fr
 
 
-def test_a_hold_that_says_no_way_or_two_ways_is_refused_at_once(tmp_path: Path) -> None:
-    server = NodeServer(tmp_path)
-    for by in ({}, METHOD | NODE, {"method": "ns=8;s=HoldFeed"}):
-        with pytest.raises(ConfigError, match="object"):
-            server.source(hold=by)
-    with pytest.raises(ConfigError, match=r"driver\.hold"):
-        server.source(allow=["hold"])
-
-
-async def test_programmes_make_the_round_trip_to_the_byte(tmp_path: Path) -> None:
+async def test_programmes_make_the_round_trip_to_the_byte(server: NodeServer) -> None:
     rng = random.Random(3)
     contents = {"O1.NC": b"%", "LONG.MPF": rng.randbytes(300_000), "EMPTY.NC": b""}
-    (tmp_path / "programmes").mkdir()
-    (tmp_path / "programmes" / "O9000.NC").write_bytes(b"%\nO9000\nM30\n%\n")
-    async with node_server(tmp_path) as server, connected(server, allow=["programme"]) as driver:
+    async with connected(server, allow=["programme"]) as driver:
         for name, content in contents.items():
             await driver.write_programme(name, content)
             assert await driver.read_programme(name) == content
-            assert (tmp_path / "programmes" / name).read_bytes() == content
+            assert (server.folder / "programmes" / name).read_bytes() == content
         await driver.write_programme("LONG.MPF", b"M30\n")
         listed = {file.name: file.size for file in await driver.list_programmes()}
         assert await driver.read_programme("LONG.MPF") == b"M30\n", "the longer one before it is gone"
-        assert await driver.read_programme("O9000.NC") == b"%\nO9000\nM30\n%\n"
+        assert await driver.read_programme("O9000.NC") == RESIDENT
         with pytest.raises(DriverFaultError) as fault:
             await driver.read_programme("O4711.NC")
     assert fault.value.code == "no_programme"
     assert listed == {"EMPTY.NC": 0, "LONG.MPF": 4, "O1.NC": 1, "O9000.NC": 14}
 
 
-async def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
-    async with node_server(tmp_path) as server, connected(server, allow=["programme"]) as driver:
+async def test_a_name_that_leads_out_of_the_folder_is_refused(server: NodeServer) -> None:
+    before = sorted(server.folder.rglob("*"))
+    async with connected(server, allow=["programme"]) as driver:
         for name in ("../O1.NC", "SUB/O1.NC", "..", "", ".hidden", "A\\B", "O1\x00.NC", "x" * 200):
             with pytest.raises(DriverFaultError) as fault:
                 await driver.write_programme(name, b"M30\n")
             assert fault.value.code == "bad_name"
-    assert list((tmp_path / "programmes").iterdir()) == []
+    assert sorted(server.folder.rglob("*")) == before
 
 
-async def test_a_machine_that_did_not_opt_in_keeps_its_programmes(tmp_path: Path) -> None:
-    async with node_server(tmp_path) as server, connected(server) as driver:
+async def test_a_machine_that_did_not_opt_in_keeps_its_programmes(server: NodeServer) -> None:
+    async with connected(server) as driver:
         for call in (
-            driver.write_programme("O1.NC", b"M30\n"),
-            driver.read_programme("O1.NC"),
+            driver.write_programme("O9000.NC", b"M30\n"),
+            driver.read_programme("O9000.NC"),
             driver.list_programmes(),
         ):
             with pytest.raises(NotAllowedError):
                 await call
-    assert list((tmp_path / "programmes").iterdir()) == []
+    assert (server.folder / "programmes" / "O9000.NC").read_bytes() == RESIDENT
 
 
 async def test_a_server_without_a_programme_folder_says_so(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from cnc_bridge.drivers.opcua.machines import Machine, chosen
 from cnc_bridge.drivers.opcua.programmes import checked
 from cnc_bridge.drivers.opcua.security import first_certificate, load_certificate, own_certificate
 from cnc_bridge.drivers.opcua.settings import Settings
-from cnc_bridge.drivers.opcua.values import node_number, raw_value, utc
+from cnc_bridge.drivers.opcua.values import node_number, raw_value, same, utc
 from cnc_bridge.port import Condition, DriverFaultError, Moment
 
 NOW = Moment(datetime(2026, 3, 2, 8, tzinfo=UTC), 100.0)
@@ -177,6 +177,13 @@ def test_values_of_bad_quality_and_unset_clocks_are_nothing() -> None:
     assert raw_value(ua.DataValue(ua.Variant(ua.LocalizedText("Running")))) == "Running"
     assert utc(datetime(1601, 1, 1, tzinfo=UTC)) is None
     assert utc(datetime(2026, 3, 2, 8)) == datetime(2026, 3, 2, 8, tzinfo=UTC)  # noqa: DTZ001 - as some servers give it
+
+
+def test_a_value_that_is_no_number_does_not_differ_from_itself() -> None:
+    assert same(float("nan"), float("nan"))
+    assert not same(float("nan"), 1.0)
+    assert not same(1.0, float("nan"))
+    assert same("RUN", "RUN")
 
 
 def test_chunks_keep_all_in_order() -> None:
