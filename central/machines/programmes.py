@@ -43,6 +43,12 @@ async def yields(uow: UnitOfWork, codes: Collection[str]) -> dict[str, Yields]:
     return {code: Yields(counting.get(code, "counter"), [p for p in rows if p.machine in {"", code}]) for code in codes}
 
 
+async def counted_by_cycles(uow: UnitOfWork, codes: Collection[str]) -> set[str]:
+    """Those of these machines whose parts are their completed cycles."""
+    found = select(Machine.code).where(Machine.counting == "cycles", Machine.code.in_(codes))
+    return set(await uow.session.scalars(found))
+
+
 async def set_programme(uow: UnitOfWork, setting: Programme, *, by: str) -> None:
     """Say what a cycle of these programmes makes. Raises ValueError. What was counted is `work`'s to count again."""
     setting = checked(setting)

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from central.alerts import service as alerts
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
+from central.machines import programmes
 from central.machines.rules.programmes import Counting
 from central.machines.store import insert_new
 from central.people import service as people
@@ -114,7 +115,8 @@ async def on_parts(uow: UnitOfWork, facts: Sequence[Fact[PartsCounted]]) -> None
 
 async def on_cycles(uow: UnitOfWork, facts: Sequence[Fact[CycleEnded]]) -> None:
     """The same for machines whose parts are counted by their completed cycles."""
-    await _count(uow, [(fact, 1) for fact in facts if fact.body.completed], "cycles")
+    codes = await programmes.counted_by_cycles(uow, {fact.body.machine for fact in facts})
+    await _count(uow, [(f, 1) for f in facts if f.body.completed and f.body.machine in codes], "cycles")
 
 
 async def _count(uow: UnitOfWork, counted: Sequence[tuple[Fact[Any], int]], source: Counting) -> None:
