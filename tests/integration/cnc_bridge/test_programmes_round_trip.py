@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from cnc_bridge import programmes
-from cnc_bridge.config import parse
+from cnc_bridge.config import MachineSource, parse
 from cnc_bridge.follow import Following, follow
 from cnc_bridge.port import Driver
-from cnc_bridge.testing import linuxcnc_sim
+from cnc_bridge.testing import linuxcnc_sim, node_opcua
 from cnc_bridge.testing.dnc_machine import DC1, DC2, DC3, DC4, Reader
 from contracts.programmes import same
+from tests.integration.cnc_bridge.opcua_far_side import node_server
 
 CUT = b"G21 G17 G90 G54\nT1 M6\nS1200 M3\nG1 X5 F2400\nM5\nM30\n"
 LONG = b"G21 G90 G54\nS1000 M3\nG1 X300 F1500\nM30\n"
@@ -30,6 +31,12 @@ LONG = b"G21 G90 G54\nS1000 M3\nG1 X300 F1500\nM30\n"
 async def followed(driver_table: dict[str, Any]) -> AsyncIterator[tuple[Driver, Following]]:
     """A driver that is read all the time, as an agent does."""
     source = parse({"machine": {"id": "m"}, "driver": {"reconnect_max_s": 1.0, "allow": ["programme"], **driver_table}})
+    async with open_followed(source) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_followed(source: MachineSource) -> AsyncIterator[tuple[Driver, Following]]:
     driver = source.create_driver()
     async with asyncio.timeout(120), follow(source, driver=driver) as following:
 
@@ -70,6 +77,25 @@ async def test_linuxcnc_takes_a_programme_when_idle_and_none_while_it_cuts(tmp_p
         await says(following, "STOPPED")
         assert await driver.read_programme("piece-7.ngc") == CUT
         assert (await programmes.send(driver, lambda: following.current, "piece-7.ngc", LONG)).result == "sent"
+
+
+@pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing() or "it is there")
+async def test_opcua_file_transfer_refuses_during_the_cycle_and_takes_it_after(tmp_path: Path) -> None:
+    folder = tmp_path / "programmes"
+    folder.mkdir()
+    (folder / "O9000.NC").write_bytes(TAPE.replace(b"F0.2", b"F0.3"))
+    async with (
+        node_server(tmp_path, "--cycle", "5", "--between", "5") as server,
+        open_followed(server.source(allow=["programme"])) as (driver, following),
+    ):
+        await says(following, "ACTIVE")
+        refused = await programmes.send(driver, lambda: following.current, "O9000.NC", TAPE)
+        assert (refused.result, "tourne" in refused.message) == ("refused", True)
+        while following.current.get("execution") == "ACTIVE":  # noqa: ASYNC110 - it has no event of its own
+            await asyncio.sleep(0.05)
+        outcome = await programmes.send(driver, lambda: following.current, "O9000.NC", TAPE)
+        assert (outcome.result, outcome.read) == ("sent", TAPE), outcome.message
+    assert (folder / "O9000.NC").read_bytes() == TAPE
 
 
 class FakeKeys(threading.Thread):

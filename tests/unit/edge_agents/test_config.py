@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cnc_bridge import catalogue
 from copeau.commands.agent import command
 from edge_agents.config import ConfigError, load
 
+DRIVERS = ", ".join(f'"{kind}"' for kind in catalogue.kinds())
 GOOD = """
 [agent]
 name = "pi-1"
@@ -149,7 +151,7 @@ def test_the_defaults_work(folder: Path) -> None:
             'driver = "shdr"',
             'driver = "shdrr"',
             [
-                'line 33: machine[1].driver: unknown driver \'shdrr\': use one of "opcua", "shdr"',
+                f"line 33: machine[1].driver: unknown driver 'shdrr': use one of {DRIVERS}",
             ],
         ),
         (
@@ -226,3 +228,21 @@ def test_check_says_what_the_agent_would_be(folder: Path) -> None:
     result = CliRunner().invoke(command, ["check", str(write(folder, GOOD))])
     assert result.exit_code == 0
     assert "pi-1 of atelier: rack-a, rack-b, douchette, tour-1, fraiseuse-1" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("centre", "address"),
+    [
+        ("", "http://127.0.0.1:8000"),
+        ('[centre]\nhost = "nas.local"\n', "http://nas.local:8000"),
+        ('[centre]\nhost = "fd00::2"\n', "http://[fd00::2]:8000"),
+        ('[centre]\nhttp = "https://nas.local:8443"\n', "https://nas.local:8443"),
+    ],
+)
+def test_where_programmes_are_fetched_from(folder: Path, centre: str, address: str) -> None:
+    assert load(write(folder, f'[agent]\nname = "pi-1"\n{centre}')).centre.http_address == address
+
+
+def test_an_address_of_the_centre_that_is_none_is_said(folder: Path) -> None:
+    (said,) = complaints(folder, '[agent]\nname = "pi-1"\n[centre]\nhttp = "nas:8000"\n')
+    assert 'line 4: centre.http: an address is written "http://nas:8000"' in said
