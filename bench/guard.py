@@ -88,6 +88,7 @@ def run(data: Path, *, sites: int, seed: int) -> dict[str, Any]:
         if not chosen:
             continue
         result["clean"].append({"data": dataset, "part": part, **_clean(chosen, clean, memories, faults)})
+    result["clean_in_all"] = _pooled(result["clean"])
     for part, offset in (("tuning", 0), ("evaluation", 1000)):
         for dataset in (_OKUMA, _NIST, _UMICH):
             chosen = [
@@ -263,6 +264,17 @@ def _clean(
     }  # fmt: skip
 
 
+def _pooled(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Holds and alerts over all good cycles of both parts, with the exact interval of their rate."""
+    hours = sum(row["cutting_h"] for row in rows)
+    out: dict[str, Any] = {"cutting_h": _round(hours)}
+    for level in ("alert", "hold"):
+        count = sum(row[level]["count"] for row in rows)
+        low, high = poisson_interval(count)
+        out[level] = {"count": count, "per_hour_95": [_round(low / hours), _round(high / hours)]}
+    return out
+
+
 def _count(names: Iterable[str]) -> dict[str, int]:
     out: dict[str, int] = defaultdict(int)
     for name in names:
@@ -305,7 +317,7 @@ def _sites(
                 continue
             base = guard.envelope(sample.ts, sample.signal)
             least = 10.0 if guard.unit(sample.signal) == "%" else 0.2 * highest.get(sample.signal, math.inf)
-            if base is not None and base >= least:
+            if base is not None and base >= least and base > 0.0:
                 found.append(Site(one, at, sample.signal, base, guard.period(sample.signal)))
     return rng.sample(found, min(count, len(found)))
 

@@ -455,6 +455,8 @@ class Guard:
         """
         if not self.context.active or self.context.hand or track.about.family == "contact":
             return None, None, 0.0
+        if self.memory.highest(track.about.name) == 0.0 and not _has_usual_unit(track.about):
+            return None, None, 0.0  # it has always been 0: nobody knows what is little of it
         name, enough = track.about.name, self.settings.min_cycles
         envelope = self.memory.envelope(key, name)
         if envelope is not None and envelope.cycles >= enough:
@@ -470,7 +472,7 @@ class Guard:
     def _with_margin(self, track: _Track, level: float, cycles: int) -> float:
         """Wider while few cycles are known; the floor keeps the noise of an idle axis from being a limit."""
         about = track.about
-        usual = about.unit == "%" or about.family in ("following", "vibration")
+        usual = _has_usual_unit(about)
         floor = max(_FLOOR[about.family] if usual else 0.0, (0.1 if usual else 0.2) * self.memory.highest(about.name))
         return level + max(self.settings.margin * (1.0 + 2.0 / cycles) * level, floor * (1.0 + 1.0 / cycles))
 
@@ -502,6 +504,10 @@ class Guard:
             self.learnt_cycles += 1
         else:
             self.dropped_cycles += 1
+
+
+def _has_usual_unit(about: Guarded) -> bool:
+    return about.unit == "%" or about.family in ("following", "vibration")
 
 
 def _finite(value: float | str | None) -> float | str | None:

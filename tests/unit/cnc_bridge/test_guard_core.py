@@ -342,6 +342,20 @@ def test_by_block_a_slower_feed_changes_nothing() -> None:
     assert levels(run(2000.0, 0.1, 300.0)) == ["watch", "alert", "hold"]
 
 
+def test_a_signal_that_was_always_nothing_has_no_limit() -> None:
+    one = learner()
+    for number in range(4):
+        for signal, value in (("programme", "P1"), ("tool", "3"), ("execution", "ACTIVE")):
+            one.feed(number * 100.0, signal, value)
+        found = [
+            v
+            for at in range(50)
+            for v in one.feed(number * 100.0 + at * PERIOD, "z_current", 0.0 if number < 3 else 0.01)
+        ]
+        assert found == []
+        one.feed(number * 100.0 + 10.0, "execution", "PROGRAM_COMPLETED")
+
+
 def test_a_changed_unit_takes_the_percent_limits_away() -> None:
     one = Guard(GuardSettings(learn=False), percent_limits=FIXED)
     one.tell_unit("spindle_load", "W")

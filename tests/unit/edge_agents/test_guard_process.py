@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cnc_bridge.config import ConfigError, MachineSource, parse
 from cnc_bridge.guard import Guard, GuardSettings, Memory
 from cnc_bridge.guard.acting import Relay
 from cnc_bridge.port import Driver, DriverFaultError, Finding, Heard, Moment, Reading
+from contracts.control import RearmGuard
 from edge_agents import guard_process
+from edge_agents.agent import make_parts
+from edge_agents.commands import CommandRefusedError
+from edge_agents.config import ConfigError as AgentConfigError
+from edge_agents.config import load
 from edge_agents.guard_process import Blind, Disarmed, GuardRunner, Said, Tripped, Watching
 from edge_agents.parts.guard import tables
+from edge_agents.parts.machine import MachinePart
 
 LIMITS = {"spindle_load": {"alert": 100.0, "hold": 130.0}}
 
@@ -352,3 +360,48 @@ def test_the_guards_driver_settings_come_over_the_machines() -> None:
     assert made["driver"]["publishing_ms"] == 20.0
     assert made["driver"]["password"] == "secret"
     assert parse(made).driver.kind == "opcua"
+
+
+def test_an_agent_that_does_not_read_does_not_hold_up_the_guard() -> None:
+    reading, writing = os.pipe()
+    mouth = guard_process.Mouth(os.fdopen(writing, "wb"))
+    for number in range(200):
+        mouth.say(guard_process.Noted("code", f"{number} " + "x" * 5000))  # a pipe holds 64 KiB
+    told = []
+    with os.fdopen(reading, "rb") as pipe:
+        for _ in range(200):
+            length = int.from_bytes(pipe.read(4), "big")
+            told.append(msgspec.msgpack.decode(pipe.read(length), type=guard_process.Noted))
+    assert [one.french.split()[0] for one in told] == [str(number) for number in range(200)]
+    mouth.close()
+
+
+def test_an_agents_file_carries_the_guard(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        '[agent]\nname = "pi-1"\n[[machine]]\nname = "tour-1"\ndriver = "linuxcnc"\nallow = ["hold"]\n'
+        '[machine.guard]\nmode = "hold"\nmemory = "learnt.json"\n[machine.guard.limits]\n'
+        "spindle_load = { alert = 120, hold = 150 }\n"
+    )
+    (machine,) = load(path).machine
+    assert machine.machine.guard is not None
+    assert machine.machine.guard.memory == tmp_path / "learnt.json"
+    assert machine.machine.guard.limits["spindle_load"].hold == 150.0
+    path.write_text(path.read_text().replace('allow = ["hold"]\n', ""))
+    with pytest.raises(AgentConfigError, match=r"line 7: machine\[1\]\.guard\.mode: .*allow"):
+        load(path)
+
+
+def test_parts_of_a_guarded_machine(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        '[agent]\nname = "pi-1"\n[[machine]]\nname = "tour-1"\ndriver = "shdr"\nhost = "h"\n[machine.guard]\n'
+        '[[machine]]\nname = "tour-2"\ndriver = "shdr"\nhost = "h"\n'
+    )
+    assert [part.name for part in make_parts(load(path))] == ["tour-1", "tour-1-garde", "tour-2"]
+
+
+async def test_a_machine_without_a_guard_refuses_to_re_arm_it() -> None:
+    command = RearmGuard(id="c", expires=datetime.now(UTC), machine="tour-1")
+    with pytest.raises(CommandRefusedError, match="pas de garde"):
+        await MachinePart(machine()).obey(command)
