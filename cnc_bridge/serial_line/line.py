@@ -128,9 +128,11 @@ class Line:
         return count[0]
 
     def forget_output(self) -> None:
-        """Drop what the port has not sent yet."""
-        if self._is_device and self._fd >= 0:
-            with contextlib.suppress(termios.error):
+        """Drop what the port has not sent yet. Where it holds nothing it is left alone: to flush a pseudo-terminal
+        throws away what its other end has not read.
+        """
+        with contextlib.suppress(DriverFaultError, termios.error):
+            if self._is_device and self._fd >= 0 and self.queued():
                 termios.tcflush(self._fd, termios.TCOFLUSH)
 
     def close(self) -> None:

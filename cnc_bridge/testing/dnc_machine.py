@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import select
+import statistics
 import sys
 import termios
 import time
@@ -23,19 +24,27 @@ import tty
 from pathlib import Path
 
 DC1, DC2, DC3, DC4 = b"\x11", b"\x12", b"\x13", b"\x14"
-QUIET_S = 1.0
+QUIET_S = 10.0
 """Silence after which a reading that was going on is given up."""
 
 
 class Reader:
     """One reading through a buffer of `size` bytes; `rate` bytes/s are worked off while it holds."""
 
-    def __init__(self, port: int, *, size: int, rate: float, resumes: int, codes: bool) -> None:
-        self._port, self._size, self._rate, self._resumes, self._codes = port, size, rate, resumes, codes
+    def __init__(self, port: int, *, size: int, rate: float, resumes: int, codes: bool, quiet: float = QUIET_S) -> None:
+        self._port, self._size, self._rate, self._resumes, self._codes, self._quiet = (
+            port,
+            size,
+            rate,
+            resumes,
+            codes,
+            quiet,
+        )
         self.received = bytearray()
         self.xoffs = 0
-        self.overshoot = 0
-        """Most bytes that came after an XOFF, beyond those already in the pipe when it was sent."""
+        self.overshoots: list[int] = []
+        """For each XOFF, the bytes that came after it beyond those already in the pipe when it was sent. The kernel's
+        own delay between the two ends is in it: on a busy computer single ones are large."""
         self._level = 0.0
         self._holding = False
         self._after = self._piped = 0
@@ -52,7 +61,7 @@ class Reader:
             elif self.received:
                 if self._ended():
                     return True
-                if not self._holding and now - last_byte > QUIET_S:
+                if not self._holding and now - last_byte > self._quiet:
                     return False
             self._work_off(now - last)
             last = now
@@ -66,10 +75,11 @@ class Reader:
         self._level += len(data)
         if self._holding:
             self._after += len(data)
-            self.overshoot = max(self.overshoot, self._after - self._piped)
+            self.overshoots[-1] = max(0, self._after - self._piped)
         elif self._codes and self._level >= 0.75 * self._size:
             os.write(self._port, DC3)
             self.xoffs += 1
+            self.overshoots.append(0)
             self._holding, self._after, self._piped = True, 0, _waiting(self._port)
 
     def _work_off(self, seconds: float) -> None:
@@ -89,13 +99,14 @@ def _waiting(port: int) -> int:
 
 def _read(port: int, arguments: argparse.Namespace) -> None:
     for _ in range(arguments.rounds):
-        time.sleep(arguments.after)
+        _operator(arguments)
         reader = Reader(
             port,
             size=arguments.buffer,
             rate=arguments.rate,
             resumes=arguments.resumes,
             codes=not arguments.no_codes,
+            quiet=arguments.quiet,
         )
         if not arguments.no_dc1:
             os.write(port, DC1)
@@ -103,14 +114,15 @@ def _read(port: int, arguments: argparse.Namespace) -> None:
         if not arguments.no_codes:
             os.write(port, DC3)
         arguments.into.write_bytes(bytes(reader.received))
-        _say({"ended": ended, "bytes": len(reader.received), "xoffs": reader.xoffs, "overshoot": reader.overshoot})
+        usual, worst = statistics.median(reader.overshoots or [0]), max(reader.overshoots or [0])
+        _say({"ended": ended, "bytes": len(reader.received), "xoffs": reader.xoffs, "overshoot": usual, "worst": worst})
 
 
 def _punch(port: int, arguments: argparse.Namespace) -> None:
     content = arguments.file.read_bytes()
     if arguments.cut:
         content = content[: arguments.cut]
-    time.sleep(arguments.after)
+    _operator(arguments)
     for piece in ((b"" if arguments.no_codes else DC2), content.replace(b"\n", b"\n\r\r")):
         for at in range(0, len(piece), 256):
             os.write(port, piece[at : at + 256])
@@ -118,6 +130,14 @@ def _punch(port: int, arguments: argparse.Namespace) -> None:
     if not arguments.no_codes and not arguments.cut:
         os.write(port, DC4)
     _say({"punched": len(content)})
+
+
+def _operator(arguments: argparse.Namespace) -> None:
+    """READ or PUNCH is pressed: after some time, or when a line comes on the standard input."""
+    if arguments.by_line:
+        sys.stdin.readline()
+    else:
+        time.sleep(arguments.after)
 
 
 def _say(what: dict[str, object]) -> None:
@@ -129,6 +149,7 @@ def main() -> None:
     """The command line of the fake."""
     parser = argparse.ArgumentParser(description="A fake control on an RS-232 line (not a controller).")
     parser.add_argument("--after", type=float, default=0.5, help="seconds before the operator presses the key")
+    parser.add_argument("--by-line", action="store_true", help="the key is a line on the standard input instead")
     parser.add_argument("--no-codes", action="store_true", help="no DC codes at all")
     what = parser.add_subparsers(dest="what", required=True)
     reading = what.add_parser("read")
@@ -137,6 +158,7 @@ def main() -> None:
     reading.add_argument("--rate", type=float, default=100_000.0, help="bytes/s worked off while it holds")
     reading.add_argument("--resumes", type=int, default=10**9, help="XOFFs after which an XON follows; then none")
     reading.add_argument("--no-dc1", action="store_true", help="never ask")
+    reading.add_argument("--quiet", type=float, default=QUIET_S, help="seconds of silence that end a reading")
     reading.add_argument("--rounds", type=int, default=1)
     punching = what.add_parser("punch")
     punching.add_argument("file", type=Path)

@@ -47,6 +47,7 @@ async def until(stream: EventStream, enough: Callable[[DriverEvent], bool]) -> D
 async def test_a_programme_goes_to_the_machine_and_comes_back_the_same(tmp_path: Path) -> None:
     content = programme(6000)
     async with machine("read", "--into", tmp_path / "got") as cnc, connected(cnc.device) as (made, stream):
+        await cnc.press()
         await made.write_programme("O1234", content)
         assert (await cnc.report())["ended"]
         assert made.progress is not None
@@ -55,11 +56,13 @@ async def test_a_programme_goes_to_the_machine_and_comes_back_the_same(tmp_path:
         assert isinstance(said, Reading)
         assert (said.signal, said.value) == ("availability", "AVAILABLE")
     async with machine("punch", tmp_path / "got") as cnc, connected(cnc.device) as (made, _):
+        await cnc.press()
         assert await made.read_programme("O1234") == canonical(content, made.config.tape)
 
 
 async def test_read_may_be_pressed_before_the_transfer_is_asked_for(tmp_path: Path) -> None:
     async with machine("read", "--into", tmp_path / "got") as cnc, connected(cnc.device) as (made, stream):
+        await cnc.press()
         await until(stream, lambda event: isinstance(event, Reading))  # its DC1 has come and is not sent again
         await made.write_programme("O1234", programme(600))
         assert (await cnc.report())["ended"]
@@ -68,6 +71,7 @@ async def test_read_may_be_pressed_before_the_transfer_is_asked_for(tmp_path: Pa
 async def test_the_wrong_programme_is_neither_sent_nor_kept(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(programme(300))
     async with machine("punch", tmp_path / "o") as cnc, connected(cnc.device) as (made, _):
+        await cnc.press()
         with pytest.raises(DriverFaultError, match="O1234") as fault:
             await made.write_programme("O5", programme(300))
         assert fault.value.code == "no_programme"
@@ -78,6 +82,7 @@ async def test_the_wrong_programme_is_neither_sent_nor_kept(tmp_path: Path) -> N
 
 async def test_one_transfer_at_a_time_and_no_list(tmp_path: Path) -> None:
     async with machine("read", "--no-dc1", "--into", tmp_path / "got") as cnc, connected(cnc.device) as (made, _):
+        await cnc.press()
         waiting = asyncio.create_task(made.write_programme("O1234", programme(300)))
         await asyncio.sleep(0.1)
         with pytest.raises(DriverFaultError) as fault:
@@ -102,6 +107,7 @@ async def test_nothing_is_sent_where_it_is_not_allowed_or_the_line_is_closed(tmp
 
 async def test_a_cable_pulled_in_a_transfer_is_a_lost_link(tmp_path: Path) -> None:
     async with machine("read", "--into", tmp_path / "got") as cnc, connected(cnc.device) as (made, stream):
+        await cnc.press()
         sending = asyncio.create_task(made.write_programme("O1234", programme(60_000)))
         while made.progress is None or made.progress.sent < 1000:  # noqa: ASYNC110 - a figure to look at, no event
             await asyncio.sleep(0.02)
@@ -127,6 +133,7 @@ async def test_a_driver_closed_in_a_transfer_ends_it(tmp_path: Path) -> None:
 async def test_a_punch_that_nobody_awaits_is_said_and_not_mixed_into_the_next(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(programme(300))
     async with machine("punch", tmp_path / "o") as cnc, connected(cnc.device) as (_, stream):
+        await cnc.press()
         problem = await until(stream, lambda event: isinstance(event, Problem))
     assert isinstance(problem, Problem)
     assert problem.code == "not_awaited"
@@ -134,7 +141,7 @@ async def test_a_punch_that_nobody_awaits_is_said_and_not_mixed_into_the_next(tm
 
 async def test_a_dnc_line_never_claims_to_know_what_the_machine_does(tmp_path: Path) -> None:
     states: list[str] = []
-    async with machine("--after", 1.0, "read", "--into", tmp_path / "got") as cnc:
+    async with machine("read", "--into", tmp_path / "got") as cnc:
         source = parse(
             {
                 "machine": {"id": "m", "stale_after_s": 1.0},
@@ -145,5 +152,6 @@ async def test_a_dnc_line_never_claims_to_know_what_the_machine_does(tmp_path: P
             async with asyncio.timeout(4), follow(source) as following:
                 async for step in following.steps():
                     states += [event.state for event in step.events if isinstance(event, StateChanged)]
+                    await cnc.press()  # it speaks, and even so its state is not known
         assert following.state.state == "silent"
     assert set(states) <= {"silent"}
