@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
 import shutil
 import signal
 import sys
 import termios
+import tty
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -253,6 +255,20 @@ async def test_a_killed_sender_leaves_the_line_usable(tmp_path: Path) -> None:
             await transfer.send(line, short, TAPE)
             assert (await cnc.report())["ended"]
     assert (tmp_path / "got").read_bytes() == short.replace(b"\n", b"\r\n")
+
+
+async def test_what_a_slow_machine_has_not_read_yet_is_not_thrown_away_at_the_end() -> None:
+    """To flush a pseudo-terminal's output empties what its other end has still to read."""
+    near, far = os.openpty()
+    tty.setraw(far)
+    async with opened(os.ttyname(far), None, 0, FAST, 1.0) as line:
+        await transfer.send(line, b"O1\nM30\n", TapeSettings(start="at_once"))
+    got = b""
+    while not got.endswith(b"%\r\n"):
+        got += os.read(near, 100)
+    os.close(near)
+    os.close(far)
+    assert got == b"%\r\nO1\r\nM30\r\n%\r\n"
 
 
 async def test_two_programmes_do_not_take_the_same_port(tmp_path: Path) -> None:
