@@ -15,6 +15,8 @@ from cnc_bridge.config import MachineSource, parse
 from cnc_bridge.port import Condition, DriverEvent, Link, Problem, Reading
 from cnc_bridge.testing import node_opcua
 
+LONG = 150
+"""Seconds after which waiting is given up."""
 VENDOR = {
     "tool": "ns=8;s=Tool.Number",
     "spindle_load": "ns=8;s=Spindle.Load",
@@ -98,7 +100,7 @@ async def node_server(folder: Path, *options: str) -> AsyncIterator[NodeServer]:
 
 async def read(source: MachineSource, enough: Callable[[list[DriverEvent]], bool]) -> list[DriverEvent]:
     seen: list[DriverEvent] = []
-    async with asyncio.timeout(60), source.create_driver().open() as stream:
+    async with asyncio.timeout(LONG), source.create_driver().open() as stream:
         async for batch in stream:
             seen += batch
             if enough(seen):

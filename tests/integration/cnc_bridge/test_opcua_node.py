@@ -12,7 +12,16 @@ from cnc_bridge.follow import follow
 from cnc_bridge.port import DriverEvent, Finding, Solved
 from cnc_bridge.testing import node_opcua
 from cnc_bridge.tracking import AlarmCleared, AlarmRaised, StateChanged
-from tests.integration.cnc_bridge.opcua_far_side import codes, conditions, links, node_server, problem, read, values
+from tests.integration.cnc_bridge.opcua_far_side import (
+    LONG,
+    codes,
+    conditions,
+    links,
+    node_server,
+    problem,
+    read,
+    values,
+)
 
 pytestmark = pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing())
 
@@ -97,7 +106,7 @@ async def test_alarms_come_as_events_and_are_known_after_a_reconnect(tmp_path: P
         seen: list[AlarmRaised | AlarmCleared] = []
         states: list[str] = []
         stage = 0
-        async with asyncio.timeout(60), follow(server.source()) as machine:
+        async with asyncio.timeout(LONG), follow(server.source()) as machine:
             async for step in machine.steps():
                 seen += [event for event in step.events if isinstance(event, (AlarmRaised, AlarmCleared))]
                 states += [event.state for event in step.events if isinstance(event, StateChanged)]
@@ -134,7 +143,7 @@ async def test_a_restarted_server_is_followed_again_even_with_nodes_missing(tmp_
     async with node_server(tmp_path, *BRISK) as server:
         seen: list[DriverEvent] = []
         stage = 0
-        async with asyncio.timeout(60), server.source().create_driver().open() as stream:
+        async with asyncio.timeout(LONG), server.source().create_driver().open() as stream:
             async for batch in stream:
                 seen += batch
                 if stage == 0 and values(seen, "tool"):
@@ -155,7 +164,7 @@ async def test_a_node_that_goes_while_subscribed_and_comes_back(tmp_path: Path) 
     async with node_server(tmp_path, *BRISK) as server:
         seen: list[DriverEvent] = []
         stage = 0
-        async with asyncio.timeout(60), server.source().create_driver().open() as stream:
+        async with asyncio.timeout(LONG), server.source().create_driver().open() as stream:
             async for batch in stream:
                 seen += batch
                 if stage == 0 and any(values(seen, "tool")):
@@ -176,7 +185,7 @@ async def test_a_subscription_that_dies_at_the_server_is_made_again(tmp_path: Pa
     async with node_server(tmp_path, *BRISK) as server:
         seen: list[DriverEvent] = []
         asked = False
-        async with asyncio.timeout(60), server.source().create_driver().open() as stream:
+        async with asyncio.timeout(LONG), server.source().create_driver().open() as stream:
             async for batch in stream:
                 seen += batch
                 if not asked and values(seen, "spindle_load"):
@@ -192,7 +201,7 @@ async def test_a_server_that_hangs_is_left_and_found_again(tmp_path: Path) -> No
     async with node_server(tmp_path, *BRISK) as server:
         seen: list[DriverEvent] = []
         stage = 0
-        async with asyncio.timeout(60), server.source().create_driver().open() as stream:
+        async with asyncio.timeout(LONG), server.source().create_driver().open() as stream:
             async for batch in stream:
                 seen += batch
                 if stage == 0 and values(seen, "execution"):

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from cnc_bridge.port import Driver, DriverEvent, DriverFaultError, NotAllowedError
 from cnc_bridge.testing import node_opcua
-from tests.integration.cnc_bridge.opcua_far_side import NodeServer, codes, node_server, problem, read, values
+from tests.integration.cnc_bridge.opcua_far_side import LONG, NodeServer, codes, node_server, problem, read, values
 
 pytestmark = [
     pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing()),
@@ -68,7 +68,7 @@ async def test_a_hold_makes_the_velocity_fall_to_zero(tmp_path: Path, by: dict[s
         driver = server.source(allow=["hold"], hold=by).create_driver()
         seen: list[DriverEvent] = []
         held_at = None
-        async with asyncio.timeout(60), driver.open() as stream:
+        async with asyncio.timeout(LONG), driver.open() as stream:
             async for batch in stream:
                 seen += batch
                 if held_at is None and 320.0 in values(seen, "feed"):
