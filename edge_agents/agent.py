@@ -124,7 +124,7 @@ def make_parts(config: AgentConfig) -> list[Part]:
         from edge_agents.parts.machine import MachinePart
         from edge_agents.parts.programmes import Exchange
 
-        exchange = Exchange(config.centre.http_address, config.centre.programmes_s)
+        exchange = Exchange(config.centre.http_address, config.centre.programmes_s, config.centre.ca)
         for source in config.machine:
             guard = GuardPart(source, config.outbox.path.parent) if source.machine.guard is not None else None
             parts += [MachinePart(source, exchange, guard), *([guard] if guard is not None else [])]

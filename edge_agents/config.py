@@ -103,7 +103,8 @@ class CentreSection(_Section):
     def _whole(self) -> CentreSection:
         if (self.client_cert is None) != (self.client_key is None):
             raise ValueError("`client_cert` and `client_key` go together")
-        if not self.tls and (self.ca or self.client_cert):
+        secure = self.tls or (self.http or "").startswith("https")
+        if (self.ca and not secure) or (self.client_cert and not self.tls):
             raise ValueError("certificates are for TLS: add `tls = true`")
         if self.password is not None and self.password_file is not None:
             raise ValueError("give `password` or `password_file`, not both")

@@ -34,7 +34,7 @@ async def text(request: Request, sha256: Sha256) -> Response:
 
 @router.put("/blobs/{sha256}", status_code=201)
 async def bring_text(request: Request, sha256: Sha256) -> None:
-    """Bring a text before telling of it; however often, it is kept once. Unnamed by a version, it goes after a day."""
+    """Bring a text before telling of it; however often, it is kept once. Unnamed, it goes after a month."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BYTES:
         raise HTTPException(413, f"Un programme fait {MAX_BYTES // 2**20} Mo au plus.")

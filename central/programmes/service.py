@@ -289,9 +289,9 @@ async def touched(uow: UnitOfWork, programme_id: int) -> None:
 
 
 async def forget_orphans(uow: UnitOfWork) -> None:
-    """Sweep: texts that were brought and never named by a version, a day later."""
+    """Sweep: texts that were brought and never named by a version, a month later: a fact may wait that long."""
     known = set(await uow.session.scalars(select(CnVersion.sha256).distinct()))
-    orphans = await asyncio.to_thread(Texts(uow.settings).orphans, known, uow.now, timedelta(days=1))
+    orphans = await asyncio.to_thread(Texts(uow.settings).orphans, known, uow.now, timedelta(days=30))
     for file in orphans:
         file.unlink(missing_ok=True)
 

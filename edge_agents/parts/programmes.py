@@ -12,10 +12,10 @@ import contextlib
 import logging
 import os
 import shutil
+import ssl
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
-from urllib.parse import urljoin
 
 import httpx
 import msgspec
@@ -51,6 +51,8 @@ class Exchange(NamedTuple):
 
     http: str = "http://127.0.0.1:8000"
     every_s: float = 60.0
+    ca: Path | None = None
+    """Of a centre whose certificate the shop made itself."""
 
 
 class TextUnavailableError(Exception):
@@ -109,7 +111,7 @@ class Programmes:
         self._driver = driver
         self._following = following
         self._desk = desk
-        self._centre = _Centre(exchange.http)
+        self._centre = _Centre(exchange)
         self._every_s = exchange.every_s
         self._cursor = f"programmes:{machine}"
         outbox = desk.outbox.path
@@ -310,16 +312,25 @@ class Programmes:
 class _Centre:
     """Texts of the centre, by hash, over HTTP."""
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self, exchange: Exchange) -> None:
+        self._base = exchange.http.rstrip("/")
+        self._ca = exchange.ca
+
+    def _client(self) -> httpx.AsyncClient:
+        verify = ssl.create_default_context(cafile=self._ca) if self._ca is not None else True
+        return httpx.AsyncClient(timeout=_HTTP_S, verify=verify)
+
+    def _address(self, path: str) -> str:
+        """Always the centre's own: a command can name a path, no other host."""
+        return f"{self._base}/{path.lstrip('/')}"
 
     async def fetch(self, path: str, sha256: str, size: int) -> bytes:
         """The text of that hash and size. Raises TextUnavailableError."""
         found = bytearray()
         try:
             async with (
-                httpx.AsyncClient(timeout=_HTTP_S) as client,
-                client.stream("GET", urljoin(self._base, path)) as reply,
+                self._client() as client,
+                client.stream("GET", self._address(path)) as reply,
             ):
                 if reply.status_code != httpx.codes.OK:
                     said = f"Le centre n'a pas donné le texte (réponse {reply.status_code})"
@@ -345,8 +356,8 @@ class _Centre:
             )
         digest = await asyncio.to_thread(texts.sha256, content)
         try:
-            async with httpx.AsyncClient(timeout=_HTTP_S) as client:
-                reply = await client.put(urljoin(self._base, f"{path.rstrip('/')}/{digest}"), content=content)
+            async with self._client() as client:
+                reply = await client.put(self._address(f"{path.rstrip('/')}/{digest}"), content=content)
         except httpx.HTTPError as error:
             raise TextUnavailableError(self._unreachable()) from error
         if not reply.is_success:

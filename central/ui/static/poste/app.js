@@ -272,7 +272,7 @@ function moving() {
 }
 
 function bottom() {
-  const mode = (name, label) => h('button', { class: 'big', 'data-key': name, 'aria-pressed': String(ui.mode === name), onclick: () => { ui.mode = ui.mode === name ? null : name; ui.taken = []; render(); } }, icon(name), label);
+  const mode = (name, label) => h('button', { class: 'big', 'data-key': name, 'aria-pressed': String(ui.mode === name), onclick: () => { programmes.close(); ui.mode = ui.mode === name ? null : name; ui.taken = []; render(); } }, icon(name), label);
   return h('footer', { class: 'bottom' }, mode('take', 'Prendre'), mode('return', 'Rendre'), h('button', { class: 'big', 'data-key': 'type', onclick: () => inTurn(type) }, icon('keyboard'), 'Code'));
 }
 

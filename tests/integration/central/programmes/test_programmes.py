@@ -369,14 +369,14 @@ async def test_texts_are_whole_or_absent(books: Books) -> None:
         books.texts.file("../../etc/passwd")
 
 
-async def test_a_text_that_no_version_names_goes_after_a_day(books: Books) -> None:
+async def test_a_text_that_no_version_names_goes_after_a_month(books: Books) -> None:
     await books.programme()
     orphan = await books.texts.put(b"G0 X99")
-    books.clock.moment = datetime.now(UTC) + timedelta(hours=23)
+    books.clock.moment = datetime.now(UTC) + timedelta(days=29)
     async with books.units.begin() as uow:
         await service.forget_orphans(uow)
     assert books.texts.has(orphan)
-    books.clock.moment += timedelta(hours=2)
+    books.clock.moment += timedelta(days=2)
     async with books.units.begin() as uow:
         await service.forget_orphans(uow)
     assert not books.texts.has(orphan)
@@ -395,3 +395,14 @@ async def test_reading_back_is_asked_by_those_who_may(books: Books) -> None:
     assert (name, command.name, command.path) == ("programme-read", "O1234", "/api/programmes/blobs")
     await books.say(books.fact(1, AgentAnswered(command="programme-read", id=transfer, done=True, detail="1 lu.")))
     assert (await books.transfer(transfer)).state == "done"
+
+
+async def test_a_long_text_that_comes_back_does_not_hold_up_the_facts(books: Books) -> None:
+    """Of megabytes only the head is read and nothing compared inside the inbox's transaction."""
+    block = b"".join(b"N%d G1 X%d.5\n" % (n, n) for n in range(1000))
+    programme = await books.programme(TEXT + block * 200)
+    await books.brought(1, TEXT + block * 200 + b"T9 M6\n")
+    async with books.units.reading() as uow:
+        draft, _ = await service.versions(uow, programme)
+    assert draft.comment == "Changé à la machine Tour 1."
+    assert draft.reading.lines == 200_005
