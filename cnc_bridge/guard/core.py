@@ -24,6 +24,8 @@ Level = Literal["watch", "alert", "hold"]
 RANK: Final[Mapping[Level | None, int]] = {None: 0, "watch": 1, "alert": 2, "hold": 3}
 _RINGS = 700
 SLOWEST_S = 10.0
+LEAST_PERCENT: Final = 15.0
+"""A load below this share of the rated one is no collision, whatever good cycles did."""
 _BACK_S = 1.0
 _GAP_S = 5.0
 _CALM_S = 1.0
@@ -144,10 +146,10 @@ class Guard:
         memory: Memory | None = None,
         units: Mapping[str, str] | None = None,
         *,
-        percent_limits: Mapping[str, Limits] | None = None,
+        percent_limits: Mapping[Family, Limits] | None = None,
         trusting: bool = False,
     ) -> None:
-        """`percent_limits`: fixed limits of signals in percent that `settings` say nothing of.
+        """`percent_limits`: fixed limits, by family, of signals in percent that `settings` say nothing of.
 
         `trusting`: what is fed is good by a person's word, so interrupted cycles teach too (not those with an alarm).
         """
@@ -326,7 +328,7 @@ class Guard:
             about = (about or Guarded(signal, "other", self._units.get(signal, ""), 1.0)) if signal in chosen else None
         track: _Track | None = None
         if about is not None and len(self._tracks) < _MAX_SIGNALS:
-            usual = self._percent_limits.get(signal) if about.unit == "%" else None
+            usual = self._percent_limits.get(about.family) if about.unit == "%" else None
             fixed = self.settings.limits.get(signal, usual)
             track = _Track(about, fixed)
         self._tracks[signal] = track
@@ -474,7 +476,8 @@ class Guard:
         about = track.about
         usual = _has_usual_unit(about)
         floor = max(_FLOOR[about.family] if usual else 0.0, (0.1 if usual else 0.2) * self.memory.highest(about.name))
-        return level + max(self.settings.margin * (1.0 + 2.0 / cycles) * level, floor * (1.0 + 1.0 / cycles))
+        limit = level + max(self.settings.margin * (1.0 + 2.0 / cycles) * level, floor * (1.0 + 1.0 / cycles))
+        return max(limit, LEAST_PERCENT) if about.unit == "%" else limit
 
     def _learn(
         self, track: _Track, mask: Mask | None, reached: tuple[float, float], place: int | None, *, by_line: bool

@@ -8,12 +8,9 @@ from cnc_bridge.guard.core import Guard, Verdict
 from cnc_bridge.guard.envelope import Memory
 from cnc_bridge.guard.reading import Recording, Sample
 from cnc_bridge.guard.settings import GuardSettings, Limits
+from cnc_bridge.guard.signals import Family
 
-USUAL: Mapping[str, Limits] = {
-    "spindle_load": Limits(alert=120.0, hold=150.0),
-    "x_load": Limits(alert=150.0, hold=200.0), "y_load": Limits(alert=150.0, hold=200.0),
-    "z_load": Limits(alert=150.0, hold=200.0),
-}  # fmt: skip
+USUAL: Mapping[Family, Limits] = {"spindle": Limits(alert=120.0, hold=150.0), "axis": Limits(alert=150.0, hold=200.0)}
 """Fixed limits of a replay for loads in percent of the rated load, where nobody gives others."""
 
 

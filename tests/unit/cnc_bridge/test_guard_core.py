@@ -357,7 +357,9 @@ def test_a_signal_that_was_always_nothing_has_no_limit() -> None:
 
 
 def test_a_changed_unit_takes_the_percent_limits_away() -> None:
-    one = Guard(GuardSettings(learn=False), percent_limits=FIXED)
+    percent = {"spindle": FIXED["spindle_load"]}
+    assert levels(feed(Guard(GuardSettings(learn=False), percent_limits=percent), [5000.0] * 5))
+    one = Guard(GuardSettings(learn=False), percent_limits=percent)
     one.tell_unit("spindle_load", "W")
     assert feed(one, [5000.0] * 5) == []
 
