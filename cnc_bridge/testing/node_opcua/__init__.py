@@ -1,7 +1,9 @@
 """The node-opcua server: a third party's OPC UA stack with a MachineToolType lathe, for tests, benches and demos.
 
 `server.mjs` is started by `command`; its options are at the head of that file. It needs Node.js 20 and `npm ci` in this
-folder (`scripts/setup test` does both).
+folder (`scripts/setup test` does both). Its own nodes are in namespace 8 (9 with `--robot`): `ns=8;s=Tag.0` and on with
+`--items`, `ns=8;s=Spindle.Load`, `Spindle.Speed`, `Feed.Actual`, `Tool.Number`, `Feed.Hold`, and the methods `HoldFeed`
+and `ResumeFeed` of `Vendor`.
 """
 
 from __future__ import annotations
