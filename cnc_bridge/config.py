@@ -173,7 +173,7 @@ def _validated(
 
 def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
-        known = list(kind.model_fields) if len(detail["loc"]) == 1 else ["scale", "unit", "words", "node", "key"]
+        known = list(kind.model_fields) if len(detail["loc"]) == 1 else list(_SOURCE_KEYS)
         return f"unknown key{_suggest(str(detail['loc'][-1]), known)}"
     if detail["type"] == "missing":
         return "missing: this key is required"
@@ -181,6 +181,9 @@ def _sentence(kind: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "value_error":
         return said
     return f"{said[0].lower()}{said[1:]}; it is {detail['input']!r:.60}"
+
+
+_SOURCE_KEYS = ("scale", "unit", "words", "node", "key", "at", "register", "table", "address", "type")
 
 
 def _suggest(name: str, known: Sequence[str]) -> str:

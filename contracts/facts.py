@@ -125,7 +125,10 @@ class MachineStateChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartsCounted(msgspec.Struct, frozen=True, kw_only=True):
-    """``machine.parts``: the controller's part counter went from `first` to `last`; `delta` cycles were counted."""
+    """``machine.parts``: the controller's part counter went from `first` to `last`; `delta` cycles were counted.
+
+    `reset` with `delta` 0: the counter was set, or is another programme's.
+    """
 
     machine: Short
     first: Count
@@ -143,6 +146,8 @@ class CycleEnded(msgspec.Struct, frozen=True, kw_only=True):
     programme: Short | None = None
     began: Aware
     completed: bool = True
+    uncertain: bool = False
+    """Contact was lost in between: it may be more than one run, and its length is not a cycle time."""
 
 
 class MachineAlarm(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,7 +175,11 @@ class MachinePart:
                 )
             case tracking.CycleEnded():
                 return facts.CycleEnded(
-                    machine=name, programme=_short(event.programme), began=event.began, completed=event.completed
+                    machine=name,
+                    programme=_short(event.programme),
+                    began=event.began,
+                    completed=event.completed,
+                    uncertain=event.uncertain,
                 )
             case tracking.AlarmRaised() | tracking.AlarmCleared():
                 return facts.MachineAlarm(

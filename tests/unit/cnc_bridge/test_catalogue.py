@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 
 from cnc_bridge import catalogue
+from cnc_bridge.port import Driver
 
 
-def test_the_two_drivers_of_the_first_cut_are_there() -> None:
-    assert {"opcua", "shdr"} <= set(catalogue.kinds())
+def test_the_drivers_of_a_small_shop_are_there() -> None:
+    wanted = {"opcua", "linuxcnc", "shdr", "mtconnect", "serial", "modbus", "s7", "focas", "lsv2", "gpio"}
+    assert wanted <= set(catalogue.kinds())
 
 
 @pytest.mark.parametrize("kind", catalogue.kinds())
@@ -32,11 +34,12 @@ def test_every_folder_of_drivers_is_a_driver() -> None:
     assert folders == set(catalogue.kinds())
 
 
-def test_no_driver_writes_to_a_machine() -> None:
-    """Read-only until a machine opts in: no OPC UA write or method call, and SHDR sends its PING only."""
-    root = Path(catalogue.__file__).parent / "drivers"
-    source = "\n".join(path.read_text(encoding="utf-8") for path in root.glob("*/*.py"))
-    for forbidden in ("write_value", "write_attribute", "set_value", "call_method", "set_writable"):
-        assert forbidden not in source
-    sent = [line.strip() for line in source.splitlines() if "writer.write(" in line]
-    assert set(sent) == {'writer.write(b"* PING\\n")'}
+@pytest.mark.parametrize("kind", catalogue.kinds())
+def test_what_a_driver_offers_is_what_its_manifest_says(kind: str) -> None:
+    """And nothing else: without these methods the port refuses, whatever `allow` says."""
+    driver, capabilities = catalogue.driver_type(kind), catalogue.manifest(kind).capabilities
+    assert (driver._hold is not Driver._hold) == ("hold" in capabilities)
+    moves = driver._write_programme is not Driver._write_programme
+    assert moves == (driver._read_programme is not Driver._read_programme) == ("programme" in capabilities)
+    for opened in ("hold", "list_programmes", "read_programme", "write_programme"):
+        assert getattr(driver, opened) is getattr(Driver, opened), "the opt-in is checked in the port, once"
