@@ -190,7 +190,7 @@ class _Line:
         nodes = "\n".join(f'tag_{n} = {{ node = "ns={space};s=Tag.{n}", sampling_ms = 0 }}' for n in range(self._tags))
         path.write_text(
             f'[agent]\nname = "pi-1"\nsite = "{SITE}"\n[centre]\nport = {self.broker.port}\n'
-            f'[[machine]]\nname = "tour-1"\ndriver = "opcua"\nendpoint = "{self.endpoint}"\n'
+            f'[[machine]]\nname = "tour-1"\ndriver = "opcua"\nendpoint = "{self.endpoint}"\ndiscover = false\n'
             f"[machine.signals]\n{nodes}\n",
             encoding="utf-8",
         )
