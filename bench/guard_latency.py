@@ -24,6 +24,7 @@ from cnc_bridge.config import MachineSource, parse
 from cnc_bridge.drivers.shdr.driver import ControllerDriver
 from cnc_bridge.port import Driver, DriverFaultError
 from cnc_bridge.testing import linuxcnc_sim
+from edge_agents import guard_messages as messages
 from edge_agents import guard_process
 
 SIGNALS = [f"load_{number:02}" for number in range(60)]
@@ -32,7 +33,7 @@ PERIOD_S = 0.01
 _WARM_UP = 20
 """The first ones pay for imports and caches."""
 _CUT = "G21 G90 G54\nS1000 M3\n" + "G1 X400 F1500\nG1 X0\n" * 200 + "M30\n"
-_decoder: msgspec.msgpack.Decoder[guard_process.Said] = msgspec.msgpack.Decoder(guard_process.Said)
+_decoder: msgspec.msgpack.Decoder[messages.Said] = msgspec.msgpack.Decoder(messages.Said)
 
 
 class HoldingDriver(ControllerDriver):
@@ -55,7 +56,7 @@ class HoldingDriver(ControllerDriver):
         self._writer.write(b"* HOLD\n")
 
 
-def _prepared(order: guard_process.Order) -> tuple[MachineSource, Driver]:
+def _prepared(order: messages.Order) -> tuple[MachineSource, Driver]:
     """As `guard_process.prepared`; the configuration would refuse `hold` on SHDR."""
     source = parse(order.machine)
     assert source.machine.guard is not None
@@ -124,15 +125,15 @@ class _FarSide:
 
 
 @contextlib.asynccontextmanager
-async def guarding(order: guard_process.Order, module: str) -> AsyncIterator[GuardAtWork]:
+async def guarding(order: messages.Order, module: str) -> AsyncIterator[GuardAtWork]:
     """A guard's process, as an agent starts it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(guard_process.framed(order))
-    told: asyncio.Queue[guard_process.Said] = asyncio.Queue()
+    process.stdin.write(messages.framed(order))
+    told: asyncio.Queue[messages.Said] = asyncio.Queue()
     listening = asyncio.create_task(_listen(process.stdout, told))
     try:
         yield GuardAtWork(process.stdin, told)
@@ -145,29 +146,29 @@ async def guarding(order: guard_process.Order, module: str) -> AsyncIterator[Gua
 class GuardAtWork:
     """What the process says, and its re-arming."""
 
-    def __init__(self, orders: asyncio.StreamWriter, told: asyncio.Queue[guard_process.Said]) -> None:
+    def __init__(self, orders: asyncio.StreamWriter, told: asyncio.Queue[messages.Said]) -> None:
         self._orders = orders
         self._told = told
 
     async def sees(self) -> None:
         """Until it watches."""
-        while not isinstance(await self._next(), guard_process.Watching):
+        while not isinstance(await self._next(), messages.Watching):
             pass
 
-    async def tripped(self) -> guard_process.Tripped:
+    async def tripped(self) -> messages.Tripped:
         """The next verdict at the level of a hold."""
         while True:
             said = await self._next()
-            if isinstance(said, guard_process.Tripped) and said.level == "hold":
+            if isinstance(said, messages.Tripped) and said.level == "hold":
                 return said
 
     async def rearm(self) -> None:
         """Until it knows."""
-        self._orders.write(guard_process.framed(guard_process.Rearm()))
-        while not isinstance(await self._next(), guard_process.Armed):
+        self._orders.write(messages.framed(messages.Rearm()))
+        while not isinstance(await self._next(), messages.Armed):
             pass
 
-    async def _next(self) -> guard_process.Said:
+    async def _next(self) -> messages.Said:
         async with asyncio.timeout(30):
             return await self._told.get()
 
@@ -181,7 +182,7 @@ class _Figures:
         self.travel: list[float] = []
         self.outcomes: dict[str, int] = {}
 
-    def add(self, trip: guard_process.Tripped) -> None:
+    def add(self, trip: messages.Tripped) -> None:
         self.own.append(trip.latency_ms or 0.0)
         self.outcomes[trip.outcome] = self.outcomes.get(trip.outcome, 0) + 1
         if trip.stop_ms is not None:
@@ -202,7 +203,7 @@ async def _measure(trips: int, folder: Path) -> dict[str, Any]:
     far = _FarSide()
     server = await asyncio.start_server(far.serve, "127.0.0.1", 0)
     tables = _tables(server.sockets[0].getsockname()[1])
-    order = guard_process.Order(tables, str(folder / "guard.json"), armed=True)
+    order = messages.Order(tables, str(folder / "guard.json"), armed=True)
     wire: list[float] = []
     figures = _Figures()
     async with server, guarding(order, "bench.guard_latency") as guard:
@@ -220,7 +221,7 @@ async def _measure(trips: int, folder: Path) -> dict[str, Any]:
 async def _measure_linuxcnc(trips: int, folder: Path) -> dict[str, Any]:
     figures = _Figures()
     async with linuxcnc_sim.simulated(folder / "linuxcnc.json") as controller:
-        order = guard_process.Order(_linuxcnc_tables(controller), str(folder / "guard.json"), armed=True)
+        order = messages.Order(_linuxcnc_tables(controller), str(folder / "guard.json"), armed=True)
         async with guarding(order, "edge_agents.guard_process") as guard:
             await guard.sees()
             await controller.do("write_file", "nc_files/cut.ngc", _CUT)
@@ -254,7 +255,7 @@ async def _trip(far: _FarSide, signal: str) -> float:
     return far.held_at - sent
 
 
-async def _listen(pipe: asyncio.StreamReader, told: asyncio.Queue[guard_process.Said]) -> None:
+async def _listen(pipe: asyncio.StreamReader, told: asyncio.Queue[messages.Said]) -> None:
     while True:
         length = int.from_bytes(await pipe.readexactly(4), "big")
         told.put_nowait(_decoder.decode(await pipe.readexactly(length)))

@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from cnc_bridge.guard.core import RANK, Guard, Point, Verdict
+from cnc_bridge.guard.core import RANK, Guard, Verdict
+from cnc_bridge.guard.track import Point
 
 Outcome = Literal["none", "shadow", "held", "deferred", "refused", "failed"]
 _EVERY_S = {"watch": 60.0, "alert": 10.0}

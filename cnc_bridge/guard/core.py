@@ -9,9 +9,8 @@ other signal.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -19,11 +18,9 @@ from cnc_bridge.guard.context import Context, Mask
 from cnc_bridge.guard.envelope import Cycle, Key, Memory, Seen
 from cnc_bridge.guard.settings import GuardSettings, Limits
 from cnc_bridge.guard.signals import Family, Guarded, guarded, is_context
+from cnc_bridge.guard.track import Bound, Level, Point, Track
 
-Level = Literal["watch", "alert", "hold"]
 RANK: Final[Mapping[Level | None, int]] = {None: 0, "watch": 1, "alert": 2, "hold": 3}
-_RINGS = 700
-SLOWEST_S = 10.0
 LEAST_PERCENT: Final = 15.0
 """A load below this share of the rated one is no collision, whatever good cycles did."""
 _BACK_S = 1.0
@@ -55,88 +52,6 @@ class Verdict(msgspec.Struct, frozen=True):
     """When it was first above, the guard's time."""
 
 
-class Point(msgspec.Struct, frozen=True, array_like=True):
-    """One judged sample. `limit` is None where the guard was masked."""
-
-    ts: float
-    value: float
-    limit: float | None
-
-
-class _Track:
-    """One guarded signal."""
-
-    __slots__ = (
-        "about", "alert_since", "bound", "calm_since", "fixed", "gaps", "heard", "hold_since", "last", "paces",
-        "paused", "period", "reached", "ring",
-    )  # fmt: skip
-
-    def __init__(self, about: Guarded, fixed: Limits | None) -> None:
-        self.about = about
-        self.fixed = fixed
-        self.heard = False
-        self.period = about.period_s
-        self.gaps: deque[float] = deque(maxlen=32)
-        self.last: tuple[float, float] | None = None
-        self.paces = 0
-        self.paused: tuple[float, float | None] | None = None
-        self.alert_since: float | None = None
-        self.hold_since: float | None = None
-        self.calm_since: float | None = None
-        self.reached: Level | None = None
-        self.bound = _NO_BOUND
-        self.ring: deque[Point] = deque(maxlen=_RINGS)
-
-    def paced(self, ts: float) -> None:
-        """Follow the sampling period: the shorter gaps tell it, the longer ones are values that did not change."""
-        if self.last is None or ts <= self.last[0]:
-            return
-        self.gaps.append(ts - self.last[0])
-        self.paces += 1
-        if self.paces <= 8 or self.paces % 16 == 0:
-            self.period = min(max(sorted(self.gaps)[len(self.gaps) // 5], 0.0002), SLOWEST_S)
-
-    def quiet(self) -> None:
-        self.alert_since = self.hold_since = self.paused = None
-
-    def pause(self, now: float) -> None:
-        """Not judged for a moment (a feed begins): what was above stays so, the moment does not count."""
-        if self.alert_since is not None and self.paused is None:
-            self.paused = (now - self.alert_since, None if self.hold_since is None else now - self.hold_since)
-            self.alert_since = self.hold_since = None
-
-    def resume(self, now: float) -> None:
-        if self.paused is not None:
-            alert, hold = self.paused
-            self.alert_since = now - alert
-            self.hold_since = None if hold is None else now - hold
-            self.paused = None
-
-    def lose(self) -> None:
-        """The machine cannot tell its value any more."""
-        self.quiet()
-        self.last = None
-
-    def forget(self) -> None:
-        self.lose()
-        self.reached = self.calm_since = None
-
-
-class _Bound(msgspec.Struct, frozen=True):
-    """What a sample is held against now: None where nothing is known."""
-
-    alert: float | None
-    hold: float | None
-    learnt: bool
-    cap: Level
-    cap_why: str = ""
-    spike: float = 0.0
-    """A lone sample up to here is nothing new: good cycles have such too."""
-
-
-_NO_BOUND = _Bound(None, None, learnt=False, cap="hold")
-
-
 class Guard:
     """Watches one machine. `memory` is what it learnt before; it goes on learning into it unless `learn` is off."""
 
@@ -165,7 +80,7 @@ class Guard:
         self.learnt_cycles = 0
         self.dropped_cycles = 0
         self._units = dict(units or {})
-        self._tracks: dict[str, _Track | None] = {}
+        self._tracks: dict[str, Track | None] = {}
         self._hot: set[str] = set()
         self._cycle: Cycle = {}
         self._spoilt: str | None = None
@@ -317,7 +232,7 @@ class Guard:
                 track.forget()
         self._now = ts
 
-    def _track(self, signal: str) -> _Track | None:
+    def _track(self, signal: str) -> Track | None:
         try:
             return self._tracks[signal]
         except KeyError:
@@ -326,15 +241,15 @@ class Guard:
         about = guarded(signal, self._units.get(signal))
         if chosen:
             about = (about or Guarded(signal, "other", self._units.get(signal, ""), 1.0)) if signal in chosen else None
-        track: _Track | None = None
+        track: Track | None = None
         if about is not None and len(self._tracks) < _MAX_SIGNALS:
             usual = self._percent_limits.get(about.family) if about.unit == "%" else None
             fixed = self.settings.limits.get(signal, usual)
-            track = _Track(about, fixed)
+            track = Track(about, fixed)
         self._tracks[signal] = track
         return track
 
-    def _judge(self, track: _Track, now: float, value: float) -> list[Verdict]:
+    def _judge(self, track: Track, now: float, value: float) -> list[Verdict]:
         context, name = self.context, track.about.name
         track.paced(now)
         sustained = value
@@ -370,7 +285,7 @@ class Guard:
         self._hot.add(name)
         return self._escalate(track, now, slack=-0.3 * track.period)
 
-    def _calm(self, track: _Track, now: float) -> list[Verdict]:
+    def _calm(self, track: Track, now: float) -> list[Verdict]:
         """Back below: the episode is over when it stays there a while, and then the next `watch` is a new one."""
         if track.reached is None:
             self._hot.discard(track.about.name)
@@ -381,7 +296,7 @@ class Guard:
             self._hot.discard(track.about.name)
         return []
 
-    def _escalate(self, track: _Track, now: float, slack: float) -> list[Verdict]:
+    def _escalate(self, track: Track, now: float, slack: float) -> list[Verdict]:
         if track.alert_since is None:
             return []
         chosen, period, last = self.settings, track.period, track.last
@@ -412,14 +327,14 @@ class Guard:
             )
         ]  # fmt: skip
 
-    def _why(self, track: _Track, level: Level, now: float) -> str:
+    def _why(self, track: Track, level: Level, now: float) -> str:
         assert track.alert_since is not None
         bound, lasted = track.bound, now - track.alert_since
         said = "au-dessus de ce que les bons cycles ont atteint ici" if bound.learnt else "au-dessus de la limite fixe"
         said += "" if level == "watch" else f", depuis {lasted * 1000:.0f} ms"
         return said + (f" ; {bound.cap_why}" if bound.cap_why else "")
 
-    def _bound(self, track: _Track, mask: Mask | None, place: int | None, *, by_line: bool) -> _Bound:
+    def _bound(self, track: Track, mask: Mask | None, place: int | None, *, by_line: bool) -> Bound:
         """The limits in force: fixed always, learnt where good cycles are known and nothing masks them."""
         context = self.context
         alert, hold, learnt = None, None, False
@@ -445,10 +360,10 @@ class Guard:
             cap, cap_why = "alert", "taraudage ou filetage : pas d'arrêt"
         elif not context.active:
             cap, cap_why = "alert", f"machine {context.execution} : pas d'arrêt"
-        return _Bound(alert, hold, learnt, cap, cap_why, spike if learnt else 0.0)
+        return Bound(alert, hold, learnt, cap, cap_why, spike if learnt else 0.0)
 
     def _learnt(
-        self, track: _Track, key: Key, place: int | None, *, by_line: bool
+        self, track: Track, key: Key, place: int | None, *, by_line: bool
     ) -> tuple[float | None, float | None, float]:
         """The learnt limit here, that of this tool in the whole programme (None: must not hold), the highest spike.
 
@@ -471,7 +386,7 @@ class Guard:
             return self._with_margin(track, of_tool[1], 1), None, of_tool[2] * (1.0 + self.settings.margin)
         return None, None, 0.0
 
-    def _with_margin(self, track: _Track, level: float, cycles: int) -> float:
+    def _with_margin(self, track: Track, level: float, cycles: int) -> float:
         """Wider while few cycles are known; the floor keeps the noise of an idle axis from being a limit."""
         about = track.about
         usual = _has_usual_unit(about)
@@ -480,7 +395,7 @@ class Guard:
         return max(limit, LEAST_PERCENT) if about.unit == "%" else limit
 
     def _learn(
-        self, track: _Track, mask: Mask | None, reached: tuple[float, float], place: int | None, *, by_line: bool
+        self, track: Track, mask: Mask | None, reached: tuple[float, float], place: int | None, *, by_line: bool
     ) -> None:
         """Note the sustained level and the sample, for when the cycle turns out good."""
         context = self.context

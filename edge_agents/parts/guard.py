@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from cnc_bridge.config import MachineSource
 from contracts.control import RearmGuard
 from contracts.facts import GuardRearmed, GuardTripped, SourceStatus
-from edge_agents import guard_process
+from edge_agents import guard_messages as messages
 from edge_agents.outbox import Fact
 from edge_agents.supervisor import Desk, SourceFault
 
-_decoder: msgspec.msgpack.Decoder[guard_process.Said] = msgspec.msgpack.Decoder(guard_process.Said)
+_decoder: msgspec.msgpack.Decoder[messages.Said] = msgspec.msgpack.Decoder(messages.Said)
 _LIMIT = 4 * 1024 * 1024
 _MAX_POINTS = 700
 
@@ -52,7 +52,7 @@ class GuardPart:
         saved = await desk.cursor()
         if saved is not None:
             self._state = msgspec.json.decode(saved, type=GuardState)
-        order = guard_process.Order(self._tables, str(self._memory), self._state.armed)
+        order = messages.Order(self._tables, str(self._memory), self._state.armed)
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "edge_agents.guard_process",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -87,41 +87,41 @@ class GuardPart:
         body = GuardRearmed(machine=self._machine, person=command.person, command=command.id[:120] or None)
         await self._desk.put([Fact(body)], self._state)
         if self._process is not None:
-            _send(self._process, guard_process.Rearm())
+            _send(self._process, messages.Rearm())
         self._show()
         return "Garde déjà armée." if was_armed else "Garde réarmée."
 
-    async def _take(self, said: guard_process.Said, desk: Desk) -> None:
+    async def _take(self, said: messages.Said, desk: Desk) -> None:
         match said:
-            case guard_process.Tripped():
+            case messages.Tripped():
                 await desk.put([Fact(self._fact(said), desk.clock.at(said.at))])
-            case guard_process.Disarmed():
+            case messages.Disarmed():
                 self._state = GuardState(armed=False)
                 await desk.put([], self._state)
                 self._show()
-            case guard_process.Armed():
+            case messages.Armed():
                 self._show()
-            case guard_process.Watching():
+            case messages.Watching():
                 self._blind = False
                 await desk.report("ok", "ok", f"La garde voit : {', '.join(said.signals)}.")
                 self._show()
-            case guard_process.Blind():
+            case messages.Blind():
                 self._blind = True
                 desk.says("waiting", said.french)
                 await desk.report("lost", said.code, said.french)
-            case guard_process.Noted():
+            case messages.Noted():
                 status = SourceStatus(
                     source=self.name, status="error", code=said.code, message=said.french, **self.about
                 )
                 await desk.put([Fact(status)])
-            case guard_process.Unusable():
+            case messages.Unusable():
                 raise SourceFault(said.code, said.message, said.french, "error")
 
     def _show(self) -> None:
         if self._desk is not None and not self._blind:
             self._desk.says("running", "" if self._state.armed else "Arrêt commandé : à réarmer par une personne.")
 
-    def _fact(self, said: guard_process.Tripped) -> GuardTripped:
+    def _fact(self, said: messages.Tripped) -> GuardTripped:
         points = _thinned(said.points)
         return GuardTripped(
             machine=self._machine,
@@ -174,12 +174,12 @@ def _thinned(points: list[tuple[int, float, float | None]]) -> list[tuple[int, f
     return points
 
 
-def _send(process: asyncio.subprocess.Process, message: guard_process.Order | guard_process.Rearm) -> None:
+def _send(process: asyncio.subprocess.Process, message: messages.Order | messages.Rearm) -> None:
     assert process.stdin is not None
-    process.stdin.write(guard_process.framed(message))
+    process.stdin.write(messages.framed(message))
 
 
-async def _next(pipe: asyncio.StreamReader) -> guard_process.Said:
+async def _next(pipe: asyncio.StreamReader) -> messages.Said:
     length = int.from_bytes(await pipe.readexactly(4), "big")
     if length > _LIMIT:
         raise ConnectionError(f"the guard sent a message of {length} bytes")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
 
 from cnc_bridge.guard import Guard, GuardSettings, Limits
-from cnc_bridge.guard.acting import SampleAge, Standstill, Trips
+from cnc_bridge.guard.acting import SampleAge, Standstill, Trips, gpio_relay
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
 
@@ -103,3 +106,21 @@ def test_what_is_open_is_told_at_the_end() -> None:
             trips.add(verdict, "deferred").standstill = Standstill(10.0, 2.0, 1.0)
     ((trip, _),) = trips.due(10.3, flush=True)
     assert trip.outcome == "deferred"
+
+
+def test_a_relay_on_a_pin_closes_and_opens_again() -> None:
+    factory = MockFactory()
+    previous, Device.pin_factory = Device.pin_factory, factory
+    try:
+        waiting: list[tuple[float, Callable[[], None]]] = []
+        relay = gpio_relay(17, active_high=True, pulse_s=0.5, later=lambda s, call: waiting.append((s, call)))
+        pin = factory.pin(17)
+        assert pin.state == 0
+        relay.close_contact()
+        assert pin.state == 1
+        ((seconds, open_again),) = waiting
+        open_again()
+        assert (seconds, pin.state) == (0.5, 0)
+    finally:
+        factory.reset()
+        Device.pin_factory = previous

@@ -23,7 +23,8 @@ from edge_agents.agent import make_parts
 from edge_agents.commands import CommandRefusedError
 from edge_agents.config import ConfigError as AgentConfigError
 from edge_agents.config import load
-from edge_agents.guard_process import Blind, Disarmed, GuardRunner, Said, Tripped, Watching
+from edge_agents.guard_messages import Blind, Disarmed, Noted, Order, Said, Tripped, Watching
+from edge_agents.guard_process import GuardRunner
 from edge_agents.parts.guard import tables
 from edge_agents.parts.machine import MachinePart
 
@@ -298,10 +299,10 @@ async def test_a_damaged_memory_is_said_and_learnt_anew(tmp_path: Path) -> None:
     path = tmp_path / "guard.json"
     path.write_text("{")
     said: list[Said] = []
-    order = guard_process.Order(tables(machine()), str(path), armed=True)
+    order = Order(tables(machine()), str(path), armed=True)
     driver: list[FakeDriver] = []
 
-    def prepare(order: guard_process.Order) -> tuple[MachineSource, Driver]:
+    def prepare(order: Order) -> tuple[MachineSource, Driver]:
         source = parse(order.machine)
         driver.append(FakeDriver(source, crash))
         return source, driver[0]
@@ -310,7 +311,7 @@ async def test_a_damaged_memory_is_said_and_learnt_anew(tmp_path: Path) -> None:
     await until(lambda: tripped(said))
     task.cancel()
     await asyncio.wait([task])
-    assert isinstance(said[0], guard_process.Noted)
+    assert isinstance(said[0], Noted)
     assert (tmp_path / "guard.json.damaged").read_text() == "{"
 
 
@@ -366,12 +367,12 @@ def test_an_agent_that_does_not_read_does_not_hold_up_the_guard() -> None:
     reading, writing = os.pipe()
     mouth = guard_process.Mouth(os.fdopen(writing, "wb"))
     for number in range(200):
-        mouth.say(guard_process.Noted("code", f"{number} " + "x" * 5000))  # a pipe holds 64 KiB
+        mouth.say(Noted("code", f"{number} " + "x" * 5000))  # a pipe holds 64 KiB
     told = []
     with os.fdopen(reading, "rb") as pipe:
         for _ in range(200):
             length = int.from_bytes(pipe.read(4), "big")
-            told.append(msgspec.msgpack.decode(pipe.read(length), type=guard_process.Noted))
+            told.append(msgspec.msgpack.decode(pipe.read(length), type=Noted))
     assert [one.french.split()[0] for one in told] == [str(number) for number in range(200)]
     mouth.close()
 
