@@ -7,6 +7,7 @@ a sweep over `open_alerts` that nobody has acknowledged, `rules.ESCALATION` afte
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -126,6 +127,11 @@ async def open_keys(uow: UnitOfWork, prefix: str) -> list[str]:
     """Keys of the open alerts that begin with `prefix`."""
     query = select(Alert.key).where(Alert.cleared_at.is_(None), Alert.key.startswith(prefix, autoescape=True))
     return list(await uow.session.scalars(query))
+
+
+async def open_among(uow: UnitOfWork, keys: Collection[str]) -> set[str]:
+    """Those of `keys` whose alert is open."""
+    return set(await uow.session.scalars(select(Alert.key).where(Alert.cleared_at.is_(None), Alert.key.in_(keys))))
 
 
 async def clear_alert(uow: UnitOfWork, key: str, *, at: datetime | None = None) -> bool:

@@ -104,8 +104,7 @@ async def on_states(uow: UnitOfWork, facts: Sequence[Fact[MachineStateChanged]])
             _tell_tile(uow, row)
     await upsert(uow.session, MachineTile, moved)
     if resumed:
-        for machine in await watching.watched(uow, resumed):
-            await watching.judge_stop(uow, machine)
+        await watching.resumed(uow, resumed)
 
 
 async def on_samples(uow: UnitOfWork, facts: Sequence[Fact[MachineSamples]]) -> None:

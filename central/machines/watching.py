@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from central.alerts import service as alerts
 from central.alerts.service import Cause
@@ -68,9 +68,9 @@ async def judge(uow: UnitOfWork, machines: Collection[Watched]) -> None:
     staffed = await calendar.open_now(uow, [m.code for m in suspects]) if suspects else set()
     for machine in machines:
         code = machine.code
-        if machine.tile.state in watch.STOPS or _KEYS["unexpected_stop"] + code in standing[_KEYS["unexpected_stop"]]:
+        if _may_be_stopped(machine, uow.now) or _KEYS["unexpected_stop"] + code in standing[_KEYS["unexpected_stop"]]:
             await judge_stop(uow, machine)
-        if machine.tile.state == "running" or _KEYS["idle_tool"] + code in standing[_KEYS["idle_tool"]]:
+        if _may_be_idle(machine, uow.now) or _KEYS["idle_tool"] + code in standing[_KEYS["idle_tool"]]:
             await _judge_idle(uow, machine)
         if machine in suspects or _KEYS["silent"] + code in standing[_KEYS["silent"]]:
             await _judge_silence(uow, machine, staffed=code in staffed)
@@ -89,14 +89,27 @@ async def judge_again(uow: UnitOfWork, codes: Collection[str] | None = None) -> 
 # Unexpected stop -------------------------------------------------------------------------------------------------
 
 
+async def resumed(uow: UnitOfWork, codes: Collection[str]) -> None:
+    """These machines stop no more: what stood about it ends at once. One query when nothing stood."""
+    prefix = _KEYS["unexpected_stop"]
+    standing = await alerts.open_among(uow, [prefix + code for code in codes])
+    if standing:
+        for machine in await watched(uow, [key.removeprefix(prefix) for key in standing]):
+            await judge_stop(uow, machine)
+
+
+def _may_be_stopped(machine: Watched, now: datetime) -> bool:
+    """Whether its present stop lasts long enough to be looked at."""
+    tile, bound = machine.tile, machine.rules["unexpected_stop"].duration
+    return tile.state in watch.STOPS and tile.since is not None and _known_until(machine, now) - tile.since > bound
+
+
 async def judge_stop(uow: UnitOfWork, machine: Watched) -> None:
     setting, stop = machine.setting("unexpected_stop"), None
     if setting is not None and machine.tile.state in watch.STOPS:
-        begin = await uow.session.scalar(
-            select(func.max(MachineStateEvent.at)).where(
-                MachineStateEvent.machine == machine.code, MachineStateEvent.state == "running"
-            )
-        )
+        event = MachineStateEvent
+        ran = select(event.at).where(event.machine == machine.code, event.state == "running")
+        begin = await uow.session.scalar(ran.order_by(event.at.desc()).limit(1))
         if begin is not None:
             found = await stops(uow, machine.code, begin, _known_until(machine, uow.now), setting.duration)
             stop = next((s for s in found if s.end is None), None)
@@ -129,6 +142,12 @@ async def stops(uow: UnitOfWork, code: str, begin: datetime, until: datetime, bo
 
 
 # Idle tool -------------------------------------------------------------------------------------------------------
+
+
+def _may_be_idle(machine: Watched, now: datetime) -> bool:
+    """A tool stands still no longer than its machine produces."""
+    tile, bound = machine.tile, machine.rules["idle_tool"].duration
+    return tile.state == "running" and tile.since is not None and _known_until(machine, now) - tile.since > bound
 
 
 async def _judge_idle(uow: UnitOfWork, machine: Watched) -> None:
