@@ -131,8 +131,9 @@ class Guard:
             self._tracks.pop(signal, None)
 
     def alarmed(self) -> None:
-        """The controller raised an alarm: this cycle teaches nothing."""
-        self._spoilt = "alarm"
+        """The controller raised an alarm: a cycle that runs teaches nothing."""
+        if self._cycle:
+            self._spoilt = "alarm"
 
     def lost(self) -> None:
         """The source was lost: nothing of what was going on can be continued."""
@@ -260,15 +261,17 @@ class Guard:
         place, by_line = context.place(now)
         bound = self._bound(track, mask, place, by_line=by_line)
         self._learn(track, mask, (sustained, value), place, by_line=by_line)
+        paused = mask is not None and bound.alert is None and not mask.ends_streaks
+        if paused:
+            track.pause(value)
         track.last = (now, value)
         track.heard = True
         track.ring.append(Point(now, value, bound.alert))
         track.bound = bound
         above_alert = bound.alert is not None and value > bound.alert
         above_hold = bound.hold is not None and value > bound.hold
-        if mask is not None and bound.alert is None and not mask.ends_streaks:
-            track.pause(now)
-            return []
+        if paused:
+            return [] if track.paused is not None else self._calm(track, now)
         if not above_alert and not above_hold:
             track.quiet()
             return self._calm(track, now)

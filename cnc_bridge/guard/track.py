@@ -39,7 +39,7 @@ class Track:
         self.gaps: deque[float] = deque(maxlen=32)
         self.last: tuple[float, float] | None = None
         self.paces = 0
-        self.paused: tuple[float, float | None] | None = None
+        self.paused: tuple[float, float | None, float] | None = None
         self.alert_since: float | None = None
         self.hold_since: float | None = None
         self.calm_since: float | None = None
@@ -59,15 +59,20 @@ class Track:
     def quiet(self) -> None:
         self.alert_since = self.hold_since = self.paused = None
 
-    def pause(self, now: float) -> None:
-        """Not judged for a moment (a feed begins): what was above stays so, the moment does not count."""
-        if self.alert_since is not None and self.paused is None:
-            self.paused = (now - self.alert_since, None if self.hold_since is None else now - self.hold_since)
+    def pause(self, value: float) -> None:
+        """Not judged for a moment (a feed begins): what was above stays so if it is now; the moment does not count."""
+        if self.alert_since is not None and self.last is not None:
+            limit = self.bound.alert if self.bound.alert is not None else self.bound.hold
+            above_until = self.last[0]
+            hold = None if self.hold_since is None else above_until - self.hold_since
+            self.paused = (above_until - self.alert_since, hold, limit or 0.0)
             self.alert_since = self.hold_since = None
+        if self.paused is not None and value <= self.paused[2]:
+            self.paused = None
 
     def resume(self, now: float) -> None:
         if self.paused is not None:
-            alert, hold = self.paused
+            alert, hold, _ = self.paused
             self.alert_since = now - alert
             self.hold_since = None if hold is None else now - hold
             self.paused = None

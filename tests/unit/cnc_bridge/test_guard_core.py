@@ -203,6 +203,34 @@ def test_axes_are_not_judged_in_rapids_and_tool_changes() -> None:
     assert feed(change, [500.0] * 5, signal="x_load") == []
 
 
+def test_a_spike_before_a_mask_and_one_after_it_are_two_spikes() -> None:
+    one = guard(limits={"x_load": Limits(alert=100.0, hold=130.0)})
+    one.feed(0.1, "feed", 200.0)
+    assert levels(feed(one, [500.0], signal="x_load")) == ["watch"]
+    one.feed(10.05, "feed", 30_000)
+    assert one.feed(10.1, "x_load", 10.0) == []
+    one.feed(10.15, "feed", 200.0)
+    assert levels(one.feed(12.0, "x_load", 500.0)) == ["watch"]
+
+
+def test_what_stays_above_through_a_mask_goes_on() -> None:
+    one = guard(limits={"x_load": Limits(alert=100.0, hold=130.0)})
+    one.feed(0.1, "feed", 200.0)
+    assert levels(feed(one, [500.0, 500.0], signal="x_load")) == ["watch", "alert"]
+    one.feed(10.15, "feed", 30_000)
+    assert [v for n in range(5) for v in one.feed(10.2 + n * PERIOD, "x_load", 500.0)] == []
+    one.feed(10.7, "feed", 200.0)
+    found = [v for n in range(12) for v in one.feed(10.8 + n * PERIOD, "x_load", 500.0)]
+    assert levels(found) == ["hold"]
+
+
+def test_an_alarm_between_cycles_spoils_none() -> None:
+    one = learner()
+    one.alarmed()
+    cycle(one, 0.0, 40.0)
+    assert one.learnt_cycles == 1
+
+
 def cycle(one: Guard, start: float, load: float, *, end: str = "PROGRAM_COMPLETED", tool: str = "3") -> list[Verdict]:
     """20 s of a programme: the load in the middle, little at both ends."""
     out: list[Verdict] = []
