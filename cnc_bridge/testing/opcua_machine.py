@@ -50,6 +50,8 @@ class Plan:
     between_s: float = 3.0
     alarm_every: int = 7
     alarm_s: float = 6.0
+    jam_every: int = 0
+    """Cycles; the last tool then cuts at twice its load, as a chip that jams does. 0: never."""
     period_s: float = 0.1
     programme: str = "O1234"
     seed: int = 1
@@ -148,7 +150,8 @@ class SimulatedMachine:
             for number, speed, feed, load in TOOLS:
                 await self.write("tool", number)
                 await self.write("spindle_speed", speed)
-                await self._cut(plan.cycle_s / len(TOOLS), feed, load)
+                jammed = plan.jam_every and cycles % plan.jam_every == 0 and number == TOOLS[-1][0]
+                await self._cut(plan.cycle_s / len(TOOLS), feed, 2 * load if jammed else load)
             if plan.alarm_every and cycles % plan.alarm_every == 0:
                 await self._alarm()
                 continue

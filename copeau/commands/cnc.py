@@ -194,6 +194,7 @@ def replay(file: Path | None, port: int, speed: float, loop: bool, wait: bool, h
 @click.option("--cycle", "cycle_s", type=float, default=20.0, show_default=True, help="Seconds a cycle.")
 @click.option("--between", "between_s", type=float, default=3.0, show_default=True)
 @click.option("--alarm-every", type=int, default=7, show_default=True, help="Cycles; 0: never.")
+@click.option("--jam-every", type=int, default=0, show_default=True, help="Cycles; 0: never.")
 @click.option("--user")
 @click.option("--password")
 @click.option(
@@ -206,6 +207,7 @@ def simulate(
     cycle_s: float,
     between_s: float,
     alarm_every: int,
+    jam_every: int,
     user: str | None,
     password: str | None,
     certificates: Path | None,
@@ -215,7 +217,9 @@ def simulate(
     """A made-up machine behind a real OPC UA server."""
     from cnc_bridge.testing.opcua_machine import Plan, SimulatedMachine, example_config
 
-    plan = Plan(cycle_s=cycle_s, between_s=between_s, alarm_every=alarm_every, omit=frozenset(omit))
+    plan = Plan(
+        cycle_s=cycle_s, between_s=between_s, alarm_every=alarm_every, jam_every=jam_every, omit=frozenset(omit)
+    )
 
     async def serve() -> None:
         machine = SimulatedMachine(port, plan, user=user, password=password, certificates=certificates)

@@ -80,8 +80,9 @@ class Demo:
         self._camera_pid = cameras.pid
         run.copeau("tour-1", "cnc", "replay", "--port", str(shdr), "--speed", "1.5", "--loop")
         run.copeau(
-            "tour-2", "cnc", "simulate", "--port", str(opcua), "--cycle", "9", "--between", "2", "--alarm-every", "6"
-        )
+            "tour-2", "cnc", "simulate", "--port", str(opcua), "--cycle", "9", "--between", "2", "--alarm-every", "6",
+            "--jam-every", "4",
+        )  # fmt: skip
         entrance: list[str] = []
         if no_linuxcnc:
             _log.warning("This shop has no LinuxCNC mill: %s", no_linuxcnc)
@@ -93,7 +94,7 @@ class Demo:
         run.wait_for_port("cameras", camera)
         run.wait_for_port("tour-1", shdr)
         run.wait_for_port("tour-2", opcua)
-        self._configs = stage.agent_configs(work, SITE, self._broker.port, camera, shdr, opcua, entrance)
+        self._configs = stage.agent_configs(work, SITE, self._broker.port, self.port, camera, shdr, opcua, entrance)
         for name, path in self._configs.items():
             run.copeau(name, "agent", "run", path)
         for number, person in enumerate(stage.OPERATORS, 1):

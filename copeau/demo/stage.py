@@ -12,8 +12,12 @@ from central.core.settings import Settings
 from central.core.uow import UnitOfWork
 from central.items import service as items
 from central.machines import service as machines
+from central.machines import settings as machine_settings
+from central.machines.rules.watch import Limit
 from central.offline import prepare
 from central.people import service as people
+from central.programmes import service as programmes
+from central.programmes.service import Actor
 from central.stock import service as stock
 from central.work import service as work
 from central.work.service import Debit
@@ -40,6 +44,21 @@ TOURS = (("tour-1", "Tour 1 Okuma", "tournage", "Okuma OSP, SHDR"), ("tour-2", "
 MILL = ("fraiseuse-1", "Fraiseuse", "fraisage", "LinuxCNC")
 """A real LinuxCNC, where it is installed."""
 
+PLATE = """(PLAQUE D'ESSAI)
+(T1 FRAISE D10)
+G21 G90 G17
+T1 M6
+S3000 M3
+G0 X0 Y0 Z5
+G1 Z-0.5 F300
+G1 X60 F800
+G1 Y40
+G1 X0
+G1 Y0
+G0 Z5
+M5
+M30
+"""
 OPEN_EVERY_DAY = [[["06:00", "22:00"]]] * 7
 """A demo is also looked at on a Sunday night."""
 
@@ -60,7 +79,20 @@ async def set_up(settings: Settings, rack_slots: list[dict[str, Any]], *, mill: 
             ("scie-1", "Scie à ruban", "débit", ""),
         ):
             await machines.add_machine(uow, code, label, kind=kind, controller=controller, weekly=OPEN_EVERY_DAY)
+        await machine_settings.set_limit(uow, Limit("tour-2", "spindle_load", "high", 85.0, 100.0, 10.0), by="page")
         await _orders(uow)
+        if mill:
+            await _programme(uow)
+
+
+async def _programme(uow: UnitOfWork) -> None:
+    """A validated programme that `/poste` can load into the mill."""
+    who = Actor("p-methodes", "methodes")
+    stored = await programmes.store(uow.settings, PLATE.encode(), "PLAQUE.ngc")
+    programme = await programmes.add_programme(uow, who, stored, label="Plaque d'essai", machine=MILL[0])
+    version = await programmes.version(uow, programme, 1)
+    for step in ("submit", "validate"):
+        await programmes.act(uow, who, version.id, step)
 
 
 async def _stock(uow: UnitOfWork, rack_slots: list[dict[str, Any]]) -> None:
@@ -122,7 +154,14 @@ async def _orders(uow: UnitOfWork) -> None:
 
 
 def agent_configs(
-    directory: Path, site: str, broker: int, camera: int, shdr: int, opcua: int, linuxcnc: Sequence[str] = ()
+    directory: Path,
+    site: str,
+    broker: int,
+    centre: int,
+    camera: int,
+    shdr: int,
+    opcua: int,
+    linuxcnc: Sequence[str] = (),
 ) -> dict[str, Path]:
     """Write the two agents' configuration files (rack and scanner, machines); name → path. `linuxcnc`: its entrance."""
     words = '{ 1 = "READY", 2 = "ACTIVE", 3 = "PROGRAM_COMPLETED", 4 = "STOPPED" }'
@@ -165,6 +204,8 @@ driver = "shdr"
 host = "127.0.0.1"
 port = {shdr}
 
+[machine.guard]
+
 [[machine]]
 name = "tour-2"
 driver = "opcua"
@@ -173,6 +214,9 @@ endpoint = "opc.tcp://127.0.0.1:{opcua}/copeau"
 [machine.signals]
 execution = {{ node = "ns=2;s=Machine.Execution", words = {words} }}
 {nodes}
+
+[machine.guard.limits]
+spindle_load = {{ alert = 85, hold = 100 }}
 """,
     }
     if linuxcnc:
@@ -181,14 +225,18 @@ execution = {{ node = "ns=2;s=Machine.Execution", words = {words} }}
 name = "{MILL[0]}"
 driver = "linuxcnc"
 command = {json.dumps(list(linuxcnc))}
+allow = ["programme"]
 errors = true
 
 [machine.signals]
 spindle_load = "hal:spindle-load"
+
+[machine.guard]
 """
     paths = {}
     for name, text in texts.items():
-        head = f'[agent]\nname = "{name}"\nsite = "{site}"\n\n[centre]\nport = {broker}\nheartbeat_s = 5\n\n'
+        head = f'[agent]\nname = "{name}"\nsite = "{site}"\n\n[centre]\nport = {broker}\nheartbeat_s = 5\n'
+        head += f'http = "http://127.0.0.1:{centre}"\n\n'
         head += f'[outbox]\npath = "{name}.outbox.db"\nmax_mb = 128\n'
         paths[name] = directory / f"{name}.toml"
         paths[name].write_text(head + text, encoding="utf-8")
