@@ -150,6 +150,7 @@ async def on_cycles(uow: UnitOfWork, facts: Sequence[Fact[CycleEnded]]) -> None:
             "ended": f.at,
             "programme": f.body.programme,
             "completed": f.body.completed,
+            "uncertain": f.body.uncertain,
         }
         for f in facts
     ]

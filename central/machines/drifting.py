@@ -21,6 +21,10 @@ from central.machines.wording import amount, seconds
 KEY = "machine.drift:"
 _LOOKED_BACK = 60
 """Cycles among which the beginning of a drift is looked for."""
+_ENOUGH = _LOOKED_BACK + watch.REFERENCE_CYCLES
+"""More cycles of a programme than these change nothing: they need not be counted."""
+_TIMED = (MachineCycle.completed, MachineCycle.uncertain.is_(False))
+"""Cycles whose length is a cycle time."""
 _STALE = timedelta(hours=24)
 """A machine that completed no cycle for so long drifts no more."""
 
@@ -60,7 +64,7 @@ async def judged(uow: UnitOfWork, code: str, bound: float) -> Judged | None:
     newest = (
         await uow.session.execute(
             select(cycle.programme, cycle.ended)
-            .where(cycle.machine == code, cycle.completed, cycle.ended <= uow.now)
+            .where(cycle.machine == code, *_TIMED, cycle.ended <= uow.now)
             .order_by(cycle.ended.desc(), cycle.fact_id.desc())
             .limit(1)
         )
@@ -72,7 +76,8 @@ async def judged(uow: UnitOfWork, code: str, bound: float) -> Judged | None:
     if setting is not None and not setting.produces:
         return None
     same: ColumnElement[bool] = cycle.programme.is_(None) if programme is None else cycle.programme == programme
-    count = await uow.session.scalar(select(func.count()).where(cycle.machine == code, cycle.completed, same)) or 0
+    some = select(cycle.fact_id).where(cycle.machine == code, *_TIMED, same).limit(_ENOUGH).subquery()
+    count = await uow.session.scalar(select(func.count()).select_from(some)) or 0
     first = await _durations(uow, code, same, watch.REFERENCE_CYCLES, newest_first=False)
     last = await _durations(uow, code, same, _LOOKED_BACK, newest_first=True)
     declared = None if setting is None else setting.cycle_s
@@ -126,13 +131,10 @@ def _since(
 async def _durations(
     uow: UnitOfWork, code: str, same: ColumnElement[bool], limit: int, *, newest_first: bool
 ) -> list[tuple[datetime, float]]:
-    """(end, seconds) of completed cycles."""
+    """(end, seconds) of completed cycles whose length is known."""
     cycle = MachineCycle
     order = (cycle.ended.desc(), cycle.fact_id.desc()) if newest_first else (cycle.ended, cycle.fact_id)
     rows = await uow.session.execute(
-        select(cycle.began, cycle.ended)
-        .where(cycle.machine == code, cycle.completed, same)
-        .order_by(*order)
-        .limit(limit)
+        select(cycle.began, cycle.ended).where(cycle.machine == code, *_TIMED, same).order_by(*order).limit(limit)
     )
     return [(ended, (ended - began).total_seconds()) for began, ended in rows]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, String
+from sqlalchemy import Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from central.core.types import Base, BigId, Json, UtcDateTime
@@ -101,7 +101,10 @@ class MachineAlarmEvent(Base):
 
 class MachineCycle(Base):
     __tablename__ = "machine_cycle"
-    __table_args__ = (Index("ix_machine_cycle_machine_ended", "machine", "ended"),)
+    __table_args__ = (
+        Index("ix_machine_cycle_machine_ended", "machine", "ended"),
+        Index("ix_machine_cycle_machine_programme_ended", "machine", "programme", "ended"),
+    )
 
     fact_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     machine: Mapped[str] = mapped_column(String(120))
@@ -109,6 +112,8 @@ class MachineCycle(Base):
     ended: Mapped[datetime] = mapped_column(UtcDateTime)
     programme: Mapped[str | None] = mapped_column(String(120))
     completed: Mapped[bool]
+    uncertain: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Contact was lost in between: one run at least, and its length is not a cycle time."""
 
 
 class MachineCount(Base):

@@ -122,7 +122,7 @@ async def _cycles(uow: UnitOfWork, code: str) -> dict[str, Any]:
     references = await drifting.references(uow, code, {c.programme for c in cycles})
     rows = []
     for cycle in cycles:
-        reference = references.get(cycle.programme) if cycle.completed else None
+        reference = references.get(cycle.programme) if cycle.completed and not cycle.uncertain else None
         rows.append(CycleRow(cycle, cycle.seconds / reference - 1 if reference else None))
     bound = (await settings.rules_of(uow, [code]))[code]["cycle_drift"].bound
     return {"code": code, "cycles": rows, "bound": bound}

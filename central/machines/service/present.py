@@ -45,6 +45,8 @@ class CycleView:
     ended: datetime
     programme: str | None
     completed: bool
+    uncertain: bool
+    """Contact was lost in between: its length is not a cycle time."""
 
     @property
     def seconds(self) -> float:
@@ -223,7 +225,7 @@ async def last_cycles(uow: UnitOfWork, code: str, limit: int = 12) -> list[Cycle
     """Newest first, broken off ones too."""
     cycle = MachineCycle
     rows = await uow.session.execute(
-        select(cycle.began, cycle.ended, cycle.programme, cycle.completed)
+        select(cycle.began, cycle.ended, cycle.programme, cycle.completed, cycle.uncertain)
         .where(cycle.machine == code)
         .order_by(cycle.ended.desc(), cycle.fact_id.desc())
         .limit(limit)

@@ -6,17 +6,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central import migrations, schema
 from central.core.database import Database
 from central.items.models import Item
+from central.machines.models import Machine, MachineCycle
 from central.stock.models import Movement
+from central.work.models import PartsAssigned
 
 NOW = datetime(2026, 5, 4, 6, 0, tzinfo=UTC)
 
@@ -96,3 +99,38 @@ async def test_what_programmes_yield_survives_its_move_to_the_machine(database_u
         )
         assert [(p, bool(y), n) for p, y, n in found] == [("CHAUFFE", False, None), ("O1", True, 2)]
     await database.close()
+
+
+async def test_a_database_of_revision_0002_with_data_reaches_this_one_and_back(database_url: str) -> None:
+    database = Database(database_url)
+    moment = "'2026-05-04 06:00:00+00'" if "postgres" in database_url else "1777874400000000"
+    async with database.engine.begin() as connection:
+        await connection.run_sync(lambda c: migrations.upgrade(c, "0002"))
+        machine = "(code, label, kind, controller, weekly, declared, active)"
+        cycle = "(fact_id, machine, began, ended, programme, completed)"
+        parts = "(fact_id, machine, at, programme, cycles, parts, why)"
+        for row in (
+            f"machine {machine} VALUES ('tour-1', 'Tour 1', '', '', '[]', true, true)",
+            f"machine_cycle {cycle} VALUES (1, 'tour-1', {moment}, {moment}, 'O1', true)",
+            f"parts_assigned {parts} VALUES (2, 'tour-1', {moment}, 'O1', 1, 1, '')",
+        ):
+            await connection.execute(text(f"INSERT INTO {row}"))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(migrations.upgrade)
+        async with AsyncSession(connection) as session:
+            [found] = await session.scalars(select(Machine))
+            [ran] = await session.scalars(select(MachineCycle))
+            [made] = await session.scalars(select(PartsAssigned))
+            assert (found.label, found.axes, found.counting, found.power_kw) == ("Tour 1", "", "counter", None)
+            assert (ran.ended, ran.completed, ran.uncertain) == (NOW, True, False)
+            assert (made.parts, made.source, made.corrected) == (1, "counter", False)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(_downgrade)
+        assert [row.label for row in await connection.execute(text("SELECT label FROM machine"))] == ["Tour 1"]
+    await database.close()
+
+
+def _downgrade(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("BEGIN IMMEDIATE"))
+    command.downgrade(migrations.config(connection), "0002")

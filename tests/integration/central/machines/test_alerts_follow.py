@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from central.alerts.service import AlertView, history
 from central.audit import service as audit
 from central.core.facts import Fact
-from central.machines import passing, sweeps
+from central.machines import drifting, passing, sweeps, watching
 from central.machines import service as machines
 from central.machines import settings as machine_settings
 from central.machines.programmes import set_programme
+from central.machines.rules import watch
 from central.machines.rules.programmes import Programme
 from central.machines.rules.watch import Limit, Setting
 from contracts.facts import CycleEnded, MachineAlarm, MachineSamples, MachineStateChanged, SourceStatus
@@ -317,3 +318,31 @@ async def test_what_stands_does_not_depend_on_the_order_of_arrival(
             await sweep(shop, 62)
             seen.append(sorted(told(alert) for alert in await shop.open_alerts()))
     assert seen[0] == seen[1]
+
+
+async def test_cycles_that_lost_contact_are_no_cycle_times(database_url: str) -> None:
+    async with open_shop(database_url) as shop:
+        await declare(shop)
+        ended = 0.0
+        for minutes in [3.0] * 10:
+            ended += minutes
+            shop.clock.moment = at(ended)
+            await shop.say(shop.fact(*cycle(ended - minutes, ended)))
+        for _ in range(watch.RECENT_CYCLES + 1):
+            ended += 30
+            shop.clock.moment = at(ended)
+            lost = CycleEnded(machine="tour-1", programme="O1184", began=at(ended - 30), uncertain=True)
+            await shop.say(shop.fact(ended, lost))
+        async with shop.units.begin() as uow:
+            await watching.judge_again(uow)
+        assert await titles(shop) == []
+        async with shop.units.reading() as uow:
+            assert [c.uncertain for c in await machines.last_cycles(uow, "tour-1", 7)] == [True] * 6 + [False]
+            assert await drifting.references(uow, "tour-1", {"O1184"}) == {"O1184": 180.0}
+        # the same, not known to be uncertain, drifts: the rule looked at all
+        for _ in range(watch.RECENT_CYCLES):
+            ended += 30
+            shop.clock.moment = at(ended)
+            await shop.say(shop.fact(*cycle(ended - 30, ended)))
+        [title] = await titles(shop)
+        assert title.startswith("Tour 1 : cycle plus long")
