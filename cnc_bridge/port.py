@@ -210,6 +210,7 @@ class Driver(abc.ABC):
         self._up = False
         self._up_since = 0.0
         self._reported: dict[tuple[str, str], float] = {}
+        self._others: dict[str, set[str]] = {}
         self._thinned_said = 0
 
     @abc.abstractmethod
@@ -382,23 +383,43 @@ class Driver(abc.ABC):
         self._stream.put(Condition(name, level, code, "", source_time, received, sole=True))
 
     def _problem(self, code: str, about: str, message: str, message_fr: str) -> None:
-        """Report once; the same again only after a minute."""
+        """Report once; the same again only after a minute. Beyond `MOST_OF_A_CODE`, the others are one problem."""
+        if (code, about) not in self._reported:
+            others = self._others.setdefault(code, set())
+            if others or sum(known == code for known, _ in self._reported) >= MOST_OF_A_CODE:
+                if about not in others:
+                    self._warn(message)
+                others.add(about)
+                about = OTHERS
+                message = f"{message} (and others: {len(others)} so far)"
+                message_fr = f"{message_fr} De même pour d'autres ({len(others)} au moins), nommés au journal."
         now = self.clock.now()
         last = self._reported.get((code, about))
         if last is not None and now.mono - last < self.repeat_problem_s:
             return
-        if last is None and len(self._reported) > 500:
-            self._reported.clear()
         self._reported[(code, about)] = now.mono
-        address = self.settings.address
-        _log.warning("%s", message if address in message else f"{address}: {message}")
+        self._warn(message)
         self._stream.put(Problem(code, about, message, message_fr, now))
 
+    def _warn(self, message: str) -> None:
+        address = self.settings.address
+        _log.warning("%s", message if address in message else f"{address}: {message}")
+
     def _solved(self, code: str, about: str) -> None:
+        others = self._others.get(code)
+        if others and about in others:
+            others.remove(about)
+            if others:
+                return
+            about = OTHERS
         if self._reported.pop((code, about), None) is not None:
             self._stream.put(Solved(code, about, self.clock.now()))
 
 
+MOST_OF_A_CODE = 10
+"""Problems of one code that are each told; a server without its thousands of nodes is not thousands of problems."""
+OTHERS = "autres"
+"""The subject of the one problem that stands for all beyond."""
 _VALUE_CODES = ("too_long", "wrong_type", "unknown_word", "not_a_number", "not_finite", "not_a_count")
 
 

@@ -100,6 +100,32 @@ async def test_unusable_values_are_reported_and_become_unknown_and_a_good_one_so
     assert {("spindle_load", "not_finite"), ("execution", "unknown_word")} <= solved
 
 
+async def test_thousands_of_subjects_of_one_problem_are_eleven_problems_and_each_ends() -> None:
+    names = [f"node_{number}_load" for number in range(3000)]
+
+    async def lacks_them(driver: FakeDriver) -> None:
+        driver._link_up("fake")
+        for _ in range(2):
+            for name in names:
+                driver._problem("missing_node", name, f"{name} is not there", f"« {name} » n'existe pas.")
+        for name in names[:-1]:
+            driver._solved("missing_node", name)
+        driver.says("execution", "READY")
+        driver._solved("missing_node", names[-1])
+        driver.says("execution", "ACTIVE")
+        await asyncio.Event().wait()
+
+    events = await gather(
+        FakeDriver(lacks_them),
+        lambda seen: any(isinstance(event, Reading) and event.value == "ACTIVE" for event in seen),
+    )
+    told = [event.about for event in events if isinstance(event, Problem)]
+    assert told == [*names[:10], "autres"]
+    ready = next(at for at, event in enumerate(events) if isinstance(event, Reading))
+    assert [event.about for event in events[:ready] if isinstance(event, Solved)] == names[:10]
+    assert [event.about for event in events[ready:] if isinstance(event, Solved)] == ["autres"]
+
+
 async def test_a_reader_that_is_too_slow_loses_samples_and_nothing_else() -> None:
     stream = EventStream(limit=10)
     now = FakeDriver().clock.now()
