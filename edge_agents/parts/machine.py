@@ -48,8 +48,11 @@ class MachinePart:
         self._state = tracking.TrackerState()
         self._unwritten = False
         self._connected = asyncio.Event()
+        self._troubles: dict[tuple[str, str], tracking.SourceTrouble] = {}
+        """What is not over, by code and subject: the centre keeps one status of a source, the newest."""
 
     async def run(self, desk: Desk) -> None:
+        self._troubles.clear()
         saved = await desk.cursor()
         if saved is not None:
             self._state = msgspec.json.decode(saved, type=tracking.TrackerState)
@@ -192,16 +195,29 @@ class MachinePart:
             case tracking.SamplesReady():
                 return None  # with its likes, in `_samples`
             case tracking.SourceTrouble():
+                if event.status == "lost":
+                    self._troubles.clear()
+                elif event.status == "error":
+                    self._troubles[event.code, event.about] = event
+                elif self._troubles:
+                    return self._still_troubled()
                 status: Trouble = "ok" if event.status == "ok" else "lost" if event.status == "lost" else "error"
-                return facts.SourceStatus(
-                    source=name, status=status, code=_short(event.code) or "?", message=event.message_fr[:2000],
-                    machine=name,
-                )  # fmt: skip
+                return self._status_fact(status, event.code, event.message_fr)
             case tracking.TroubleOver():
-                message = f"Résolu : {event.about}" if event.about else "Résolu."
-                return facts.SourceStatus(
-                    source=name, status="ok", code=_short(event.code) or "?", message=message[:2000], machine=name
-                )
+                self._troubles.pop((event.code, event.about), None)
+                if self._troubles:
+                    return self._still_troubled()
+                return self._status_fact("ok", event.code, f"Résolu : {event.about}" if event.about else "Résolu.")
+
+    def _still_troubled(self) -> facts.SourceStatus:
+        """One trouble less is no all-clear: the newest of the others is stated again."""
+        last = next(reversed(self._troubles.values()))
+        return self._status_fact("error", last.code, last.message_fr)
+
+    def _status_fact(self, status: Trouble, code: str, message: str) -> facts.SourceStatus:
+        return facts.SourceStatus(
+            source=self.name, status=status, code=_short(code) or "?", message=message[:2000], machine=self.name
+        )
 
 
 def _time_of(event: tracking.Event) -> datetime:

@@ -9,6 +9,8 @@ import pytest
 from cnc_bridge import tracking
 from cnc_bridge.config import parse
 from cnc_bridge.follow import Step
+from contracts.control import PartState, PartStatus
+from contracts.facts import SourceStatus
 from edge_agents.clock import Clock
 from edge_agents.outbox import Fact, OutboxBrokenError
 from edge_agents.parts.machine import MachinePart
@@ -24,12 +26,16 @@ class FakeDesk:
         self.clock = Clock()
         self.fails = 1
         self.kept: list[tuple[list[Fact], object]] = []
+        self.state = PartState(name="tour-1", kind="machine", status="running", since=NOW)
 
     async def put(self, new: list[Fact], cursor: object = None) -> None:
         if self.fails:
             self.fails -= 1
             raise OutboxBrokenError("I/O error", "Carte mémoire en panne.")
         self.kept.append((new, cursor))
+
+    def says(self, status: PartStatus, detail: str = "") -> None:
+        """How the part is goes into the agent's state, which these tests do not look at."""
 
 
 class FakeFollowing:
@@ -60,3 +66,29 @@ async def test_samples_that_were_gathering_are_written_at_the_end() -> None:
     await part._record(counted(state), desk)  # type: ignore[arg-type]  # a fake at the port
     await part._close(FakeFollowing(state), desk)  # type: ignore[arg-type]  # fakes at the ports
     assert [len(new) for new, _ in desk.kept] == [1, 1]
+
+
+async def test_one_trouble_less_is_no_all_clear_as_long_as_another_stands() -> None:
+    part, desk, state = MachinePart(SOURCE), FakeDesk(), tracking.TrackerState()
+    desk.fails = 0
+    missing = [
+        tracking.SourceTrouble("error", "missing_node", name, f"{name} is not there", f"« {name} » n'existe pas.", NOW)
+        for name in ("tool", "feed")
+    ]
+    connected = tracking.SourceTrouble("ok", "connected", "", "", "Liaison avec la machine établie.", NOW)
+    lost = tracking.SourceTrouble("lost", "link_lost", "", "", "Liaison perdue.", NOW)
+    over = [tracking.TroubleOver("missing_node", name, NOW) for name in ("tool", "feed")]
+    events: list[tracking.Event] = [*missing, connected, *over, missing[0], lost, connected]
+    for event in events:
+        await part._record(Step([event], state), desk)  # type: ignore[arg-type]  # a fake at the port
+    said = [fact.body for new, _ in desk.kept for fact in new]
+    assert [(body.status, body.message) for body in said if isinstance(body, SourceStatus)] == [
+        ("error", "« tool » n'existe pas."),
+        ("error", "« feed » n'existe pas."),
+        ("error", "« feed » n'existe pas."),  # connected, and a node is missing all the same
+        ("error", "« feed » n'existe pas."),
+        ("ok", "Résolu : feed"),
+        ("error", "« tool » n'existe pas."),
+        ("lost", "Liaison perdue."),
+        ("ok", "Liaison avec la machine établie."),
+    ]
