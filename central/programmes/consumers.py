@@ -8,11 +8,10 @@ from typing import Final
 
 from sqlalchemy import select
 
-from central.alerts import service as alerts
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
-from central.programmes import rules, service, transfers
+from central.programmes import rules, service, standing, transfers
 from central.programmes.models import CnTransfer
 from central.programmes.rules import BadTextError
 from central.programmes.service import Stored
@@ -32,13 +31,14 @@ def register(consumers: Consumers) -> None:
 
 
 async def on_answers(uow: UnitOfWork, facts: Sequence[Fact[AgentAnswered]]) -> None:
-    """``agent.answered``: closes what no ``machine.programme`` has closed with more detail."""
+    """``agent.answered``: closes what no ``machine.programme`` has closed with more detail, whichever came first."""
     for fact in facts:
         transfer = await uow.session.get(CnTransfer, fact.body.id[:32])
-        if transfer is None or transfer.state not in {"asked", "expired"}:
+        if transfer is None or transfer.told_at is not None or transfer.state not in {"asked", "expired"}:
             continue
-        transfer.state = "done" if fact.body.done else "refused"
-        transfer.detail, transfer.told_at = fact.body.detail, fact.at
+        done = "unread" if transfer.kind == "send" else "done"  # that it was read back is another fact's to say
+        transfer.state = done if fact.body.done else "refused"
+        transfer.detail = fact.body.detail
         await uow.session.flush()
         transfers.tell(uow, transfer)
 
@@ -55,20 +55,24 @@ async def on_programmes(uow: UnitOfWork, facts: Sequence[Fact[ProgrammeTransferr
 
 async def _note_outcome(uow: UnitOfWork, fact: Fact[ProgrammeTransferred]) -> None:
     body = fact.body
-    transfer = await uow.session.get(CnTransfer, (body.command or "")[:32])
-    if transfer is not None and (transfer.told_at is None or transfer.told_at <= fact.at):
+    key = (body.command or f"fact-{fact.id}")[:32]
+    transfer = await uow.session.get(CnTransfer, key)
+    if transfer is None:  # asked of a centre that was restored since, or by nobody
+        programme = await service.named(uow, body.machine, body.name)
+        transfer = CnTransfer(
+            id=key, kind="send", programme_id=programme, machine=body.machine, agent=fact.agent, name=body.name,
+            person=body.person or f"agent:{fact.agent}", asked_at=fact.at, expires_at=fact.at, published_at=fact.at,
+        )  # fmt: skip
+        uow.session.add(transfer)
+    if transfer.told_at is None or transfer.told_at <= fact.at:
         transfer.state = "refused" if body.event == "refused" else _STATES[body.same]
         transfer.detail, transfer.told_at = body.detail, fact.at
-        await uow.session.flush()
-        transfers.tell(uow, transfer)
-    key = _half_key(body)
-    if body.event == "sent" and body.same is False:
-        title = f"{await _label(uow, body.machine)} : ne pas lancer « {body.name} »"
-        await alerts.raise_alert(uow, key, "critical", title, body.detail, f"machine:{body.machine}", at=fact.at)
-    elif body.same is not None:
-        await alerts.clear_alert(uow, key, at=fact.at)
-        if body.same:
-            await alerts.clear_alert(uow, _changed_key(body), at=fact.at)
+    if body.same is not None and (transfer.whole_at is None or transfer.whole_at <= fact.at):
+        # refused and not the same: the former text is back
+        transfer.whole, transfer.whole_at = body.same or body.event == "refused", fact.at
+    await uow.session.flush()
+    transfers.tell(uow, transfer)
+    await standing.judge(uow, body.machine, body.name)
 
 
 async def _take_text(uow: UnitOfWork, fact: Fact[ProgrammeTransferred]) -> None:
@@ -86,11 +90,6 @@ async def _take_text(uow: UnitOfWork, fact: Fact[ProgrammeTransferred]) -> None:
             if programme_id is None:
                 programme_id = await _adopt(uow, body, stored)
             version_id, detail = await _draft(uow, fact, programme_id, stored, content, label)
-    if body.event == "changed":
-        title = f"{label} : programme « {body.name} » changé à la machine"
-        await alerts.raise_alert(
-            uow, _changed_key(body), "medium", title, detail, f"machine:{body.machine}", at=fact.at
-        )
     uow.session.add(
         CnTransfer(
             id=f"fact-{fact.id}", kind=body.event, programme_id=programme_id, version_id=version_id,
@@ -99,6 +98,8 @@ async def _take_text(uow: UnitOfWork, fact: Fact[ProgrammeTransferred]) -> None:
         )
     )  # fmt: skip
     await uow.session.flush()
+    if body.event == "changed":
+        await standing.judge(uow, body.machine, body.name)
     uow.tell("programmes")
     if programme_id is not None:
         uow.tell(f"programme:{programme_id}")
@@ -116,9 +117,7 @@ async def _stored(uow: UnitOfWork, body: ProgrammeTransferred) -> tuple[Stored, 
 
 async def _adopt(uow: UnitOfWork, body: ProgrammeTransferred, stored: Stored) -> int:
     """A programme that the centre did not know. Its name is the machine's own: it was accepted there."""
-    return await service.create(
-        uow, body.name, body.machine, stored.reading.title, body.person or f"machine:{body.machine}"
-    )
+    return await service.create(uow, body.name, body.machine, stored.reading.title, _who(body))
 
 
 async def _draft(
@@ -143,7 +142,7 @@ async def _draft(
         last = last or other
     said = "Changé" if body.event == "changed" else "Lu"
     found = "" if last is None else (await asyncio.to_thread(contract.difference, last, content)).sentence()
-    who = body.person or f"machine:{body.machine}"
+    who = _who(body)
     number = await service.add_from_machine(
         uow, programme_id, stored, who, f"{said} à la machine {label}. {found}".strip()
     )
@@ -168,12 +167,8 @@ async def _programme_of(uow: UnitOfWork, machine: str, name: str) -> int | None:
     return sent or await service.named(uow, machine, name)
 
 
-def _half_key(body: ProgrammeTransferred) -> str:
-    return f"programme-half:{body.machine}:{body.name}"
-
-
-def _changed_key(body: ProgrammeTransferred) -> str:
-    return f"programme-changed:{body.machine}:{body.name}"
+def _who(body: ProgrammeTransferred) -> str:
+    return body.person or f"machine:{body.machine}"[:120]
 
 
 async def _label(uow: UnitOfWork, code: str) -> str:

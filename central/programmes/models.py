@@ -80,3 +80,6 @@ class CnTransfer(Base):
     detail: Mapped[str] = mapped_column(default="")
     told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Event time of the newest fact of it."""
+    whole: Mapped[bool | None]
+    """What lies in the machine since `whole_at` (event time): a whole text, new or former, or False; null: unknown."""
+    whole_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

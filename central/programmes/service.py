@@ -16,7 +16,7 @@ from central.core.settings import Settings
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
 from central.machines.service import MachineView
-from central.programmes import rules
+from central.programmes import rules, standing
 from central.programmes.models import CnProgramme, CnVersion
 from central.programmes.rules import Act, Reading, Role, Status
 from central.programmes.texts import Texts
@@ -177,6 +177,7 @@ async def act(uow: UnitOfWork, actor: Actor, version_id: int, what: Act, comment
         sha256=row.sha256, role=actor.role, comment=comment[:500],
     )  # fmt: skip
     await touched(uow, row.programme_id)
+    await standing.judge_versions(uow, row.programme_id)
     return row.programme_id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -350,6 +351,67 @@ async def test_half_a_programme_is_a_critical_alert_until_it_is_whole(books: Boo
     assert (await books.transfer(transfer)).state == "refused"
     await books.told(2.5, "sent", same=False, command=transfer, detail="arrivé en retard")
     assert (await books.transfer(transfer)).state == "refused"
+    assert await books.alert_keys() == [], "what came late is over"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+async def test_what_a_machine_told_of_a_sending_reads_the_same_in_any_order(
+    books: Books, order: tuple[int, ...]
+) -> None:
+    """Also by a centre that was restored and does not know what it asked."""
+    facts = [
+        (1, ProgrammeTransferred(machine="tour-1", name="O1234", event="changed", detail="Changé.")),
+        (2, ProgrammeTransferred(machine="tour-1", name="O1234", event="sent", same=True, command="c1", detail="Bon.")),
+        (3, ProgrammeTransferred(machine="tour-1", name="O1234", event="sent", same=False, command="c2", detail="½")),
+        (4, ProgrammeTransferred(machine="tour-1", name="O1234", event="refused", command="c2", detail="Elle tourne.")),
+    ]
+    books.clock.moment = at(5)
+    for index in order:
+        minutes, body = facts[index]
+        await books.say(books.fact(minutes, body))
+    assert await books.alert_keys() == [("programme-half:tour-1:O1234", "critical")]
+    assert [(await books.transfer(one)).state for one in ("c1", "c2")] == ["done", "refused"]
+
+
+async def test_an_answer_never_says_more_than_was_read_back(books: Books) -> None:
+    programme = await books.programme()
+    await books.machine()
+    await books.valid(programme)
+    transfer = await books.load(programme)
+    answer = AgentAnswered(command="programme-send", id=transfer, done=True, detail="Parti.")
+    await books.say(books.fact(1.1, answer))
+    assert (await books.transfer(transfer)).state == "unread"
+    await books.told(1, "sent", same=False, command=transfer, detail="La moitié.")
+    view = await books.transfer(transfer)
+    assert (view.state, view.detail) == ("broken", "La moitié.")
+
+
+async def test_a_change_that_was_taken_over_calls_nobody_any_more(books: Books) -> None:
+    programme = await books.programme()
+    await books.machine()
+    await books.valid(programme)
+    await books.brought(2, CHANGED)
+    assert await books.alert_keys() == [("programme-changed:tour-1:O1234", "medium")]
+    await books.act(programme, 2, "submit")
+    assert len(await books.alert_keys()) == 1
+    await books.act(programme, 2, "validate")
+    assert await books.alert_keys() == []
+
+
+async def test_a_very_long_name_still_has_its_alert(books: Books) -> None:
+    name = "N" * 255
+    body = ProgrammeTransferred(machine="m" * 120, name=name, event="sent", same=False, detail="½")
+    await books.say(books.fact(1, body))
+    [(key, level)] = await books.alert_keys()
+    assert (len(key) < 300, level) == (True, "critical")
+    await books.say(books.fact(2, msgspec.structs.replace(body, same=True)))
+    assert await books.alert_keys() == []
+    digest = await books.texts.put(TEXT)
+    came = msgspec.structs.replace(body, event="read", same=None, sha256=digest, size=len(TEXT))
+    await books.say(books.fact(3, came))
+    async with books.units.reading() as uow:
+        [view] = await service.programmes(uow)
+    assert view.name == name
 
 
 async def test_texts_are_whole_or_absent(books: Books) -> None:
