@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 
 from central.alerts import rules
 from central.alerts.models import Alert
@@ -51,7 +51,7 @@ async def raise_alert(
     at: datetime | None = None,
 ) -> int:
     """Open the alert `key`, or count a repeat if it is open already (its level can only grow). Returns its id."""
-    moment = at or uow.now
+    moment, title = at or uow.now, title[:300]
     alert = await _open(uow, key)
     if alert is None:
         alert = Alert(
@@ -162,10 +162,15 @@ async def acknowledge(uow: UnitOfWork, alert_id: int, by: str) -> None:
 
 
 async def open_alerts(uow: UnitOfWork, *, limit: int = 200) -> list[AlertView]:
-    """Not yet acknowledged first, then the gravest, then the newest."""
-    query = select(Alert).where(Alert.cleared_at.is_(None)).order_by(Alert.id.desc()).limit(limit)
-    views = [_view(alert, uow.now) for alert in await uow.session.scalars(query)]
-    return sorted(views, key=lambda v: (v.acknowledged_at is not None, LEVELS.index(v.level), -v.last_at.timestamp()))
+    """Not yet acknowledged first, then the gravest, then the newest: what `limit` leaves out is what matters least."""
+    grave = case({level: place for place, level in enumerate(LEVELS)}, value=Alert.level)
+    query = select(Alert).where(Alert.cleared_at.is_(None)).limit(limit)
+    query = query.order_by(Alert.acknowledged_at.is_not(None), grave, Alert.last_at.desc(), Alert.id.desc())
+    return [_view(alert, uow.now) for alert in await uow.session.scalars(query)]
+
+
+async def count_open(uow: UnitOfWork) -> int:
+    return await uow.session.scalar(select(func.count()).select_from(Alert).where(Alert.cleared_at.is_(None))) or 0
 
 
 async def history(uow: UnitOfWork, *, limit: int = 200) -> list[AlertView]:

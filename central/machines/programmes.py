@@ -50,8 +50,12 @@ async def counted_by_cycles(uow: UnitOfWork, codes: Collection[str]) -> set[str]
 
 
 async def set_programme(uow: UnitOfWork, setting: Programme, *, by: str) -> None:
-    """Say what a cycle of these programmes makes. Raises ValueError. What was counted is `work`'s to count again."""
+    """Say what a cycle of these programmes makes. What was counted is `work`'s to count again. Raises LookupError,
+    ValueError.
+    """
     setting = checked(setting)
+    if setting.machine and await uow.session.get(Machine, setting.machine) is None:
+        raise LookupError(f"Machine inconnue : {setting.machine[:120]}")
     await upsert(uow.session, MachineProgramme, [setting._asdict()])
     subject = f"machine:{setting.machine}" if setting.machine else SHOP
     await audit.record(uow, who=by, what="machines.programme", subject=subject, **setting._asdict())

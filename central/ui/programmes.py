@@ -29,6 +29,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 PAGE: Final = Actor(USER, "methodes")
 """Who acts on a page as long as pages have no log-in. The service judges the role all the same."""
 SHOWN_LINES: Final = 3000
+SHOWN_BYTES: Final = 400_000
+"""Of tens of megabytes, maybe on one line, neither the centre nor a phone should lay out more."""
 _MARGIN: Final = 64 * 1024
 """What a form's fields and boundaries may weigh beside the file."""
 _TOO_LARGE: Final = f"Ce fichier est trop gros : un programme fait {contract.MAX_BYTES // 2**20} Mo au plus."
@@ -130,10 +132,11 @@ async def text(request: Request, programme_id: int, number: int) -> Response:
     async with units.reading() as uow:
         shown = await _found(service.programme(uow, programme_id))
         version = await _found(service.version(uow, programme_id, number, PAGE.role))
-        lines = contract.lines_of(await _found(Texts(units.settings).get(version.sha256)))
+        content = await _found(Texts(units.settings).get(version.sha256))
+        lines = contract.lines_of(content[:SHOWN_BYTES])[:SHOWN_LINES]
         return await full_page(
-            request, uow, "programme_text.html", "Programmes", programme=shown, version=version,
-            lines=lines[:SHOWN_LINES], more=max(0, len(lines) - SHOWN_LINES), said=programme_words,
+            request, uow, "programme_text.html", "Programmes", programme=shown, version=version, lines=lines,
+            more=max(0, version.reading.lines - len(lines)), cut=len(content) > SHOWN_BYTES, said=programme_words,
         )  # fmt: skip
 
 

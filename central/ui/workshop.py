@@ -26,6 +26,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 LAST = 6
 """Movements on the front page."""
+_ALERTS = 50
+"""The gravest alerts that nobody has seen; of more, a person learns nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,10 @@ async def _tiles(uow: UnitOfWork) -> dict[str, Any]:
 
 
 async def _alerts(uow: UnitOfWork) -> dict[str, Any]:
-    found = await alerts.open_alerts(uow, limit=50)
+    found = await alerts.open_alerts(uow, limit=_ALERTS)
     codes = {machine.code for machine in await machines.machines(uow)}
-    return {"alerts": found, "groups": grouped(found, codes)}
+    count = len(found) if len(found) < _ALERTS else await alerts.count_open(uow)
+    return {"alerts": found, "groups": grouped(found, codes), "open_alerts": count}
 
 
 async def _running(uow: UnitOfWork) -> dict[str, Any]:

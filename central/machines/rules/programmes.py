@@ -13,6 +13,7 @@ COUNTING: Final[dict[Counting, str]] = {
     "cycles": "les cycles terminés",
 }
 MOST_PARTS_PER_CYCLE: Final = 1000
+LONGEST_TEXT: Final = 120
 
 
 class Programme(NamedTuple):
@@ -56,6 +57,8 @@ def checked(setting: Programme) -> Programme:
     """Raises ValueError with the sentence for the person who typed it."""
     if not setting.pattern.strip():
         raise ValueError("Donnez le nom du programme, ou un motif comme PALP*.")
+    if max(len(setting.pattern.strip()), len(setting.note.strip())) > LONGEST_TEXT:
+        raise ValueError(f"Le nom et la note font {LONGEST_TEXT} caractères au plus.")
     pieces = 1 if setting.parts_per_cycle is None else setting.parts_per_cycle
     if setting.produces and not 1 <= pieces <= MOST_PARTS_PER_CYCLE:
         raise ValueError(

@@ -248,6 +248,8 @@ def checked_limit(limit: Limit) -> Limit:
     """Raises ValueError with the sentence for the person who typed it."""
     if limit.side not in {"high", "low"}:
         raise ValueError("Une limite est haute ou basse.")
+    if not 1 <= len(limit.signal) <= 120:
+        raise ValueError("Ce nom de signal est trop long ou manque.")
     if limit.hysteresis < 0:
         raise ValueError("L'hystérésis ne peut pas être négative.")
     if limit.warning is not None:

@@ -77,3 +77,14 @@ async def test_nobody_has_seen_it_for_too_long(database_url: str) -> None:
         assert [(a.key, a.overdue) for a in found] == [("a", True), ("b", False), ("c", False)]
         await alerts.acknowledge(uow, found[0].id, "p-1")
         assert not any(a.overdue for a in await alerts.open_alerts(uow))
+
+
+async def test_a_grave_one_is_not_hidden_by_many_newer_ones(database_url: str) -> None:
+    async with open_shop(database_url) as shop, shop.units.begin() as uow:
+        grave = await alerts.raise_alert(uow, "a", "critical", "C" * 400, at=at(-60))
+        seen = await alerts.raise_alert(uow, "seen", "critical", "Vue")
+        await alerts.acknowledge(uow, seen, "p-1")
+        light = [await alerts.raise_alert(uow, f"b{n}", "info", "Rappel", at=at(n)) for n in range(6)]
+        assert [a.id for a in await alerts.open_alerts(uow, limit=3)] == [grave, light[5], light[4]]
+        assert (await alerts.open_alerts(uow))[-1].id == seen
+        assert await alerts.count_open(uow) == 8

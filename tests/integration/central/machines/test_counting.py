@@ -96,3 +96,9 @@ async def test_an_unknown_way_of_counting_is_refused(database_url: str) -> None:
             await work.set_counting(uow, "tour-1", "weights", by="p-9")
         with pytest.raises(LookupError, match="inconnue"):
             await work.set_counting(uow, "tour-9", "cycles", by="p-9")
+
+
+async def test_nothing_is_set_for_a_machine_that_does_not_exist(database_url: str) -> None:
+    async with open_shop(database_url) as shop, shop.units.begin() as uow:
+        with pytest.raises(LookupError, match="inconnue"):
+            await work.set_programme(uow, Programme("tour-9", "O1", True, 2), by="p-9")

@@ -36,6 +36,8 @@ def test_brackets_in_a_name_are_only_brackets() -> None:
         (Programme("", "  ", True, 1), "Donnez le nom"),
         (Programme("", "O1", True, 0), "de 1 à"),
         (Programme("", "O1", True, 1, cycle_s=0), "secondes"),
+        (Programme("tour-1", "O" * 121, True, 1), "120 caractères"),
+        (Programme("tour-1", "O1", True, 1, note="n" * 121), "120 caractères"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_french(setting: Programme, said: str) -> None:
