@@ -30,6 +30,10 @@ class Watching(msgspec.Struct, frozen=True, tag="watching"):
     envelopes: int
 
 
+class Alive(msgspec.Struct, frozen=True, tag="alive"):
+    """It turns: said every `guard_process.BEAT_S`, whether it sees or not."""
+
+
 class Blind(msgspec.Struct, frozen=True, tag="blind"):
     """It does not see. `french` says what failed and the next step."""
 
@@ -83,7 +87,7 @@ class Noted(msgspec.Struct, frozen=True, tag="noted"):
     french: str
 
 
-Said: TypeAlias = Watching | Blind | Tripped | Disarmed | Armed | Unusable | Noted
+Said: TypeAlias = Alive | Watching | Blind | Tripped | Disarmed | Armed | Unusable | Noted
 
 
 def framed(message: Said | Order | Rearm) -> bytes:

@@ -8,6 +8,7 @@ being gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -29,8 +30,19 @@ from cnc_bridge.guard.core import Guard, Verdict
 from cnc_bridge.guard.envelope import BadMemoryError, Memory, write_whole
 from cnc_bridge.guard.settings import GuardSettings
 from cnc_bridge.guard.track import Point
-from cnc_bridge.port import Condition, Driver, DriverFaultError, Heard, Link, NotAllowedError, Reading
+from cnc_bridge.port import (
+    Condition,
+    Driver,
+    DriverFaultError,
+    Heard,
+    Link,
+    NotAllowedError,
+    Problem,
+    Reading,
+    Solved,
+)  # fmt: skip
 from edge_agents.guard_messages import (
+    Alive,
     Armed,
     Blind,
     Disarmed,
@@ -47,8 +59,12 @@ from edge_agents.guard_messages import (
 _log = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
+BEAT_S: Final = 2.0
 _FIRST_SIGNAL_S: Final = 10.0
 _IDLE_HEARD_S: Final = 0.5
+_END_WITHIN_S: Final = 3.0
+_BACK_S: Final = 0.9
+"""A sample that was longer on its way than others is not judged further back than this: no new session begins by it."""
 
 
 class GuardRunner:
@@ -77,7 +93,12 @@ class GuardRunner:
         self._blind_after = guard.settings.blind_after_s or source.stale_after_s
         self._heard = self._up_since = mono()
         self._up = False
-        self._last_reading = float("-inf")
+        self._last_reading = self._judged = float("-inf")
+        self._trouble = ""
+        self._hold_not_ready = ""
+        self._not_written = False
+        self.turns = 0
+        """Of the loop: as long as it grows, the guard is not stuck."""
         self._seeing: str | None = None
         self._standstill: Standstill | None = None
         self._learnt = guard.learnt_cycles
@@ -88,6 +109,7 @@ class GuardRunner:
             waiting = asyncio.ensure_future(anext(stream))
             try:
                 while True:
+                    self.turns += 1
                     await asyncio.wait([waiting], timeout=TICK_S)
                     if waiting.done():
                         try:
@@ -123,12 +145,21 @@ class GuardRunner:
                 if event.level.upper() == "FAULT":
                     self.guard.alarmed()
             elif isinstance(event, Link):
-                self._up, self._up_since = event.up, event.received.mono
+                self._up, self._up_since, self._trouble = event.up, event.received.mono, ""
                 if not event.up:
                     self.guard.lost()
                     self._ages.clear()
+                    self._judged = float("-inf")
+            elif isinstance(event, Problem):
+                self._trouble = event.message_fr
+                if event.code == "hold_not_ready":
+                    self._hold_not_ready = event.message_fr
+            elif isinstance(event, Solved):
+                if event.code == "hold_not_ready":
+                    self._hold_not_ready = ""
             elif isinstance(event, Heard) and event.received.mono - self._last_reading > _IDLE_HEARD_S:
                 # nothing changes, and the machine is there: what is above its limit stays above
+                self._judged = max(self._judged, event.received.mono)
                 await self._act(self.guard.tick(event.received.mono), event.received.mono, None)
         readings.sort(key=lambda item: item[0])
         for taken, age, reading in readings:
@@ -138,7 +169,8 @@ class GuardRunner:
                 self._standstill.velocity(
                     taken, heard, reading.value if isinstance(reading.value, (int, float)) else None
                 )
-            verdicts = self.guard.feed(taken, reading.signal, reading.value)
+            self._judged = max(self._judged, taken)
+            verdicts = self.guard.feed(max(taken, self._judged - _BACK_S), reading.signal, reading.value)
             if verdicts:
                 await self._act(verdicts, heard, age)
 
@@ -159,8 +191,7 @@ class GuardRunner:
     async def _hold(self, verdict: Verdict, heard: float, age: float | None) -> None:
         """Feed hold, first of all; everything else afterwards."""
         outcome: Outcome = "deferred"
-        if self._relay is not None:
-            self._relay.close_contact()
+        by_relay = self._relay is not None and self._close_contact(self._relay)
         out = self._mono()
         try:
             async with asyncio.timeout(self._settings.held_within_s):
@@ -171,7 +202,10 @@ class GuardRunner:
         except (DriverFaultError, TimeoutError) as error:
             outcome = "failed"
             _log.error("hold not delivered: %s", error)
-        commanded = outcome == "deferred" or self._relay is not None
+        except Exception:  # noqa: BLE001 - whatever a library raises, the trip is told and the guard goes on
+            outcome = "failed"
+            _log.exception("hold not delivered")
+        commanded = outcome == "deferred" or by_relay
         if commanded:
             self.guard.armed = False
             self._say(Disarmed())
@@ -181,6 +215,15 @@ class GuardRunner:
             trip.standstill = self._standstill = Standstill(
                 out, self._settings.held_within_s, self._settings.standstill
             )
+
+    @staticmethod
+    def _close_contact(relay: Relay) -> bool:
+        try:
+            relay.close_contact()
+        except Exception:  # noqa: BLE001 - a pin that is lost must not keep the driver from holding
+            _log.exception("the relay did not close")
+            return False
+        return True
 
     def _tell(self, *, flush: bool) -> None:
         for trip, points in self._trips.due(self._mono(), flush=flush):
@@ -218,9 +261,11 @@ class GuardRunner:
     def _blindness(self) -> Blind | None:
         now = self._mono()
         quiet, up_for = now - self._heard, now - self._up_since
-        missing = [name for name in self._settings.signals if name not in self.guard.seeing]
+        expected = self._settings.signals or self.guard.watched
+        missing = [name for name in expected if name not in self.guard.seeing]
         if not self._up:
-            french = "Garde aveugle : pas de liaison avec la machine. Vérifier son câble et sa mise sous tension."
+            next_step = self._trouble or "Vérifier son câble et sa mise sous tension."
+            french = f"Garde aveugle : pas de liaison avec la machine. {next_step}"
             return Blind("guard_no_link", "no link", french) if up_for > self._blind_after else None
         if quiet > self._blind_after:
             french = f"Garde aveugle : la machine ne dit plus rien depuis {quiet:.0f} s. Vérifier la liaison."
@@ -231,6 +276,9 @@ class GuardRunner:
         if missing and up_for > _FIRST_SIGNAL_S:
             french = f"Garde aveugle sur {', '.join(missing)} : ce signal n'arrive pas. Vérifier le pilote."
             return Blind("guard_signal_missing", f"missing: {', '.join(missing)}", french)
+        if self._hold_not_ready and self._settings.mode == "hold" and self._relay is None:
+            french = f"La garde voit, mais un arrêt ne passerait pas. {self._hold_not_ready}"
+            return Blind("guard_hold_not_ready", "a hold would not pass", french)
         return None
 
     def _save(self) -> None:
@@ -245,7 +293,11 @@ class GuardRunner:
         """In a thread: a memory card may take a second."""
         try:
             await asyncio.to_thread(write_whole, path, text)
+            if self._not_written:
+                self._not_written = False
+                self._say(Noted("guard_memory", ""))
         except OSError as error:
+            self._not_written = True
             _log.error("learnt limits not written: %s", error)
             self._say(
                 Noted(
@@ -303,7 +355,21 @@ async def guard_machine(
     guard = Guard(settings, memory, source.units)
     guard.armed = order.armed
     runner = GuardRunner(source, guard, driver, say, memory=path, relay=relay)
-    await run_until_done(runner, rearmed)
+    beating = asyncio.create_task(_beat_forever(runner, say), name="beat")
+    try:
+        await run_until_done(runner, rearmed)
+    finally:
+        beating.cancel()
+        await asyncio.wait([beating])
+
+
+async def _beat_forever(runner: GuardRunner, say: Callable[[Said], None]) -> None:
+    """Say that the guard turns; a guard that is stuck says nothing, and its agent starts another."""
+    while True:
+        before = runner.turns
+        await asyncio.sleep(BEAT_S)
+        if runner.turns != before:
+            say(Alive())
 
 
 async def run_until_done(runner: GuardRunner, rearmed: asyncio.Event) -> None:
@@ -373,7 +439,9 @@ async def serve(prepare: Prepare = prepared) -> None:
     length = int.from_bytes(sys.stdin.buffer.read(4), "big")
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(length), type=Order)
     loop, rearmed = asyncio.get_running_loop(), asyncio.Event()
-    threading.Thread(target=_listen_to_the_agent, args=(loop, rearmed), daemon=True).start()
+    guarding = asyncio.current_task()
+    assert guarding is not None
+    threading.Thread(target=_listen_to_the_agent, args=(loop, rearmed, guarding), daemon=True).start()
     prefer_this_process()
     mouth = Mouth(out)
     try:
@@ -382,16 +450,19 @@ async def serve(prepare: Prepare = prepared) -> None:
         mouth.close()
 
 
-def _listen_to_the_agent(loop: asyncio.AbstractEventLoop, rearmed: asyncio.Event) -> None:
+def _listen_to_the_agent(loop: asyncio.AbstractEventLoop, rearmed: asyncio.Event, guarding: asyncio.Task[None]) -> None:
     while head := sys.stdin.buffer.read(4):
         msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(head, "big")), type=Rearm)
         loop.call_soon_threadsafe(rearmed.set)
-    os._exit(0)  # the agent is gone
+    loop.call_soon_threadsafe(guarding.cancel)  # the agent is going, or gone: tell the trips that wait, and end
+    time.sleep(_END_WITHIN_S)
+    os._exit(0)
 
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve())
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(serve())
 
 
 if __name__ == "__main__":

@@ -243,7 +243,7 @@ class Guard:
         if chosen:
             about = (about or Guarded(signal, "other", self._units.get(signal, ""), 1.0)) if signal in chosen else None
         track: Track | None = None
-        if about is not None and len(self._tracks) < _MAX_SIGNALS:
+        if about is not None and sum(known is not None for known in self._tracks.values()) < _MAX_SIGNALS:
             usual = self._percent_limits.get(about.family) if about.unit == "%" else None
             fixed = self.settings.limits.get(signal, usual)
             track = Track(about, fixed)

@@ -13,10 +13,13 @@ import msgspec
 import pytest
 
 from bench.guard_latency import run as measure
-from cnc_bridge.config import parse
+from cnc_bridge.config import MachineSource, parse
 from contracts.control import RearmGuard
 from edge_agents.clock import Clock
-from edge_agents.outbox import Outbox
+from edge_agents.commands import CommandRefusedError
+from edge_agents.guard_messages import Armed, Disarmed, Tripped
+from edge_agents.outbox import Fact, Outbox, OutboxFullError
+from edge_agents.parts import guard as guard_part
 from edge_agents.parts.guard import GuardPart
 from edge_agents.parts.machine import MachinePart
 from edge_agents.supervisor import Supervisor
@@ -111,6 +114,82 @@ async def test_from_the_wire_to_a_fact_through_a_kill_and_a_person(outbox: Outbo
     finally:
         await supervisor.stop()
         server.close()
+
+
+async def test_a_guard_that_is_stuck_is_noticed_and_another_is_started(
+    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard_part, "_MUTE_S", 4.0)
+    adapter = FakeAdapter()
+    server = await asyncio.start_server(adapter.serve, "127.0.0.1", 0)
+    guard = GuardPart(guarded(server, after_s=0.1), tmp_path)
+    supervisor = Supervisor([guard], outbox)
+    supervisor.start()
+    try:
+        await _seen(outbox, "source.status", 1)
+        assert guard._process is not None
+        first = guard._process.pid
+        os.kill(first, signal.SIGSTOP)
+        statuses = await _seen(outbox, "source.status", 3)
+        assert [s["code"] for s in statuses] == ["ok", "guard_stuck", "ok"]
+        assert guard._process is not None
+        assert guard._process.pid != first
+    finally:
+        await supervisor.stop()
+        server.close()
+
+
+async def test_a_trip_that_still_waits_for_its_curve_is_told_when_the_agent_stops(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    adapter = FakeAdapter()
+    server = await asyncio.start_server(adapter.serve, "127.0.0.1", 0)
+    supervisor = Supervisor([GuardPart(guarded(server, after_s=60.0), tmp_path)], outbox)
+    supervisor.start()
+    try:
+        await _seen(outbox, "source.status", 1)
+        await adapter.load(*[20] * 8, *[180] * 8)
+        await asyncio.sleep(0.5)
+        assert await bodies(outbox, "machine.guard") == []
+    finally:
+        await supervisor.stop()
+        server.close()
+    (trip,) = await bodies(outbox, "machine.guard")
+    assert (trip["level"], trip["outcome"]) == ("hold", "shadow")
+
+
+async def test_a_full_outbox_costs_the_trip_not_the_guard(outbox: Outbox, tmp_path: Path) -> None:
+    class FullDesk:
+        async def put(self, new: list[Fact], cursor: object = None) -> None:
+            if new:
+                raise OutboxFullError("full", "Mémoire de l'agent pleine.")
+
+        clock = outbox.clock
+
+    source = parse({"machine": {"id": "tour-1", "guard": {}}, "driver": {"kind": "shdr", "host": "127.0.0.1"}})
+    part, now = GuardPart(source, tmp_path), datetime.now(UTC)
+    trip = Tripped(now, "alert", "spindle_load", "%", 150.0, 100.0, "au-dessus", "none", None, None, None, None, None,
+                   None, None, now, [(0, 150.0, 100.0)])  # fmt: skip
+    await part._take(trip, FullDesk())  # type: ignore[arg-type]  # a fake at the port
+    await part._take(Disarmed(), FullDesk())  # type: ignore[arg-type]  # a fake at the port
+    assert part._state.armed is False
+    await part._take(Armed(), FullDesk())  # type: ignore[arg-type]  # a fake at the port
+    assert part._state.armed is True
+
+
+async def test_a_guard_that_has_not_started_does_not_say_that_it_is_re_armed(tmp_path: Path) -> None:
+    """It may start disarmed: only its cursor knows."""
+    source = parse({"machine": {"id": "tour-1", "guard": {}}, "driver": {"kind": "shdr", "host": "127.0.0.1"}})
+    command = RearmGuard(id="c1", expires=datetime.now(UTC), machine="tour-1", person="p1")
+    with pytest.raises(CommandRefusedError, match="recommencer"):
+        await GuardPart(source, tmp_path).rearm(command)
+
+
+def guarded(server: asyncio.Server, **guard: object) -> MachineSource:
+    return parse({
+        "machine": {"id": "tour-1", "guard": {"limits": LIMITS, **guard}},
+        "driver": {"kind": "shdr", "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]},
+    })  # fmt: skip
 
 
 async def _seen(outbox: Outbox, kind: str, count: int) -> list[dict[str, object]]:

@@ -424,3 +424,11 @@ def test_whatever_comes_nothing_breaks_and_limits_stay_finite(
             assert math.isfinite(verdict.limit)
             assert math.isfinite(verdict.value)
             assert verdict.value > verdict.limit or verdict.level != "hold"
+
+
+def test_hundreds_of_signals_that_say_nothing_of_a_collision_leave_room_for_those_that_do() -> None:
+    one = guard()
+    for number in range(400):
+        one.feed(0.0, f"temperature_{number}", 20.0)
+    one.feed(0.0, "spindle_load", 20.0)
+    assert one.watched == ["spindle_load"]

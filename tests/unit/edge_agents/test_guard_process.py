@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,62 @@ async def test_a_hold_that_does_not_arrive_is_said_failed_and_the_guard_stays_ar
 
     said, _, runner = await run(machine(mode="hold"), crash, tripped, prepare=lambda _, d: setattr(d, "on_hold", fail))
     assert (trips(said)[0].outcome, runner.guard.armed) == ("failed", True)
+
+
+async def test_a_hold_that_fails_in_an_unexpected_way_is_told_and_the_guard_goes_on() -> None:
+    def prepare(_: GuardRunner, driver: FakeDriver) -> None:
+        def bug() -> None:
+            raise ZeroDivisionError("a bug in a protocol library")
+
+        driver.on_hold = bug
+
+    said, driver, runner = await run(machine(mode="hold"), crash, tripped, prepare=prepare)
+    assert ([trip.outcome for trip in trips(said)], len(driver.holds), runner.guard.armed) == (["failed"], 1, True)
+
+
+async def test_a_relay_that_breaks_does_not_keep_the_driver_from_holding() -> None:
+    class BrokenRelay(Relay):
+        def close_contact(self) -> None:
+            raise OSError("the pin is gone")
+
+    said, driver, runner = await run(machine(mode="hold"), crash, tripped, relay=BrokenRelay())
+    assert ([trip.outcome for trip in trips(said)], len(driver.holds), runner.guard.armed) == (["deferred"], 1, False)
+
+
+async def test_one_signal_that_is_lost_while_others_come_blinds_for_it() -> None:
+    source = machine(blind_after_s=5.0)
+    said: list[Said] = []
+    guard = Guard(GuardSettings.model_validate({"limits": LIMITS}))
+    runner = GuardRunner(source, guard, FakeDriver(source, crash), said.append)
+    now = time.monotonic()
+    runner._up, runner._up_since = True, now - 60.0
+    for values in ({"spindle_load": 20.0, "x_load": 10.0}, {"spindle_load": 20.0, "x_load": None}, {"x_load": 10.0}):
+        received = Moment(datetime.now(UTC), now)
+        await runner._take([Reading(name, value, None, received) for name, value in values.items()])
+        runner._look()
+    assert [one.code if isinstance(one, Blind) else type(one).__name__ for one in said] == [
+        "Watching", "guard_signal_missing", "Watching",
+    ]  # fmt: skip
+
+
+async def test_samples_that_come_late_do_not_make_the_guard_forget_what_is_above() -> None:
+    """One signal's samples were a second and a half longer on their way than the heartbeat between them."""
+    said: list[Said] = []
+    source = machine()
+    guard = Guard(GuardSettings.model_validate({"limits": LIMITS}))
+    runner = GuardRunner(source, guard, FakeDriver(source, crash), said.append)
+    start, wall = time.monotonic(), datetime.now(UTC)
+
+    def moment(seconds: float) -> Moment:
+        return Moment(wall + timedelta(seconds=seconds), start + seconds)
+
+    for number in range(40):
+        at, late = number * 0.1, 1.5 if number >= 5 else 0.0
+        value = 180.0 if number >= 10 else 20.0
+        await runner._take([Heard(moment(at + late))])
+        await runner._take([Reading("spindle_load", value, moment(at).wall, moment(at + late))])
+    runner._tell(flush=True)
+    assert [trip.level for trip in trips(said)] == ["hold"]
 
 
 async def test_the_relay_holds_when_the_driver_may_not() -> None:
