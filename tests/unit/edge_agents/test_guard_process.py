@@ -222,7 +222,7 @@ async def test_one_signal_that_is_lost_while_others_come_blinds_for_it() -> None
 
 
 async def test_samples_that_come_late_do_not_make_the_guard_forget_what_is_above() -> None:
-    """One signal's samples were a second and a half longer on their way than the heartbeat between them."""
+    """One signal's samples were a second and a half longer on their way than the other's."""
     said: list[Said] = []
     source = machine()
     guard = Guard(GuardSettings.model_validate({"limits": LIMITS}))
@@ -235,7 +235,7 @@ async def test_samples_that_come_late_do_not_make_the_guard_forget_what_is_above
     for number in range(40):
         at, late = number * 0.1, 1.5 if number >= 5 else 0.0
         value = 180.0 if number >= 10 else 20.0
-        await runner._take([Heard(moment(at + late))])
+        await runner._take([Reading("feed", 500.0, None, moment(at + late))])
         await runner._take([Reading("spindle_load", value, moment(at).wall, moment(at + late))])
     runner._tell(flush=True)
     assert [trip.level for trip in trips(said)] == ["hold"]
