@@ -216,6 +216,10 @@ def enter(state_file: Path, command: Sequence[str], *, as_root: bool = False) ->
 
 
 async def _run(state_file: Path, *, loop: bool, between_s: float) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):  # through the loop: the kernel may give them to another thread
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with simulated(state_file, loop=loop, between_s=between_s) as controller:
         sys.stdout.write(json.dumps({"listening": str(state_file)}) + "\n")
         sys.stdout.flush()
@@ -237,8 +241,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.does == "enter":
         enter(given.state_file, given.command, as_root=given.as_root)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_run(given.state_file, loop=given.loop, between_s=given.between))
 
 

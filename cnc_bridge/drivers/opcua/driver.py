@@ -107,7 +107,7 @@ class ControllerDriver(Driver):
             mapped = await map_machine(client, machines[0], self._limits, alone=len(everything) == 1)
             _log.info("%s: %s %s", config.endpoint, machines[0].companion.name, machines[0].name)
             return mapped
-        if config.signals and config.machine is None:
+        if config.machine is None and ("execution" in config.signals or (config.signals and not machines)):
             return Mapped()
         raise self._not_one(machines)
 
