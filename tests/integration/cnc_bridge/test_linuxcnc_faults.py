@@ -182,7 +182,7 @@ async def test_through_a_remote_shell_the_words_arrive_whole(machine: SimulatedC
 
 @needs_linuxcnc
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest.mark.skipif(sys.executable.startswith("/tmp/"), reason="the simulated machine has a /tmp of its own")  # a place, not a file
+@pytest.mark.skipif(sys.executable.startswith("/tmp/"), reason="the simulated machine has a /tmp of its own")
 async def test_a_probe_finds_the_linuxcnc_of_its_own_computer_and_its_account(machine: SimulatedController) -> None:
     ask = [sys.executable, "-c", "from copeau.commands.cnc import command; command()", "probe", "localhost"]
     command = [*linuxcnc_sim.entrance(machine.state_file, as_root=True), *ask]
