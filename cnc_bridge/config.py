@@ -96,6 +96,9 @@ def parse(table: Mapping[str, Any]) -> MachineSource:
         driver = _validated(catalogue.settings_type(str(kind)), driver_table, ("driver",), complaints)
     if machine is not None and machine.guard is not None and driver is not None:
         complaints += _guard_complaints(machine.guard, driver)
+        if isinstance(driver_table, Mapping) and machine.guard.driver:
+            own = {**driver_table, **machine.guard.driver, "kind": kind}
+            _validated(type(driver), own, ("machine", "guard", "driver"), complaints)
     if complaints or machine is None or driver is None:
         raise ConfigError(complaints)
     return MachineSource(machine=machine, driver=driver)

@@ -33,6 +33,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from cnc_bridge import catalogue
 from cnc_bridge.config import ConfigError as MachineConfigError
 from cnc_bridge.config import MachineSource
 from cnc_bridge.config import parse as parse_machine
@@ -202,7 +203,13 @@ class AgentConfig(BaseModel):
     @property
     def part_names(self) -> list[str]:
         named = [rack.name for rack in self.rack] + [scanner.name for scanner in self.scanner]
-        return named + [source.machine.id for source in self.machine]
+        named += [source.machine.id for source in self.machine]
+        return named + [guard_name(source.machine.id) for source in self.machine if source.machine.guard is not None]
+
+
+def guard_name(machine: str) -> str:
+    """The part that guards this machine."""
+    return f"{machine}-garde"
 
 
 _PARTS: dict[str, type[RackSection | ScannerSection]] = {"rack": RackSection, "scanner": ScannerSection}
@@ -260,7 +267,7 @@ def _entries(name: str, table: Mapping[str, Any], complaints: list[tuple[_Where,
 
 def _machine(entry: Any, where: _Where, directory: Path, complaints: list[tuple[_Where, str]]) -> MachineSource | None:
     if not isinstance(entry, Mapping) or "name" not in entry or "driver" not in entry:
-        complaints.append((where, 'a machine needs `name` and `driver` ("opcua" or "shdr")'))
+        complaints.append((where, f"a machine needs `name` and `driver`: {', '.join(catalogue.kinds())}"))
         return None
     own = {"name", "driver", "label", "stale_after_s", "guard"}
     settings = {key: _path_beside(key, value, directory) for key, value in entry.items() if key not in own}
@@ -324,7 +331,9 @@ def _where_named(config: AgentConfig, name: str) -> _Where:
     """The last part of that name."""
     kinds = [(("rack", n), p.name) for n, p in enumerate(config.rack)]
     kinds += [(("scanner", n), p.name) for n, p in enumerate(config.scanner)]
-    kinds += [(("machine", n), s.machine.id) for n, s in enumerate(config.machine)]
+    for n, source in enumerate(config.machine):
+        names = (source.machine.id, *([guard_name(source.machine.id)] if source.machine.guard is not None else []))
+        kinds += [(("machine", n), called) for called in names]
     return (*[where for where, called in kinds if called == name][-1], "name")
 
 

@@ -204,7 +204,7 @@ class Guard:
             track = self._tracks[name]
             if track is not None and track.last is not None:
                 # unconfirmed by a sample of its own: half a period more, or the next sample would come too late
-                out += self._escalate(track, now, slack=0.8 * track.period)
+                out += self._escalate(track, now - track.lag, slack=0.8 * track.period)
         return out
 
     def _break_streaks(self, gap: float) -> None:
@@ -265,6 +265,7 @@ class Guard:
         if paused:
             track.pause(value)
         track.last = (now, value)
+        track.lag = 0.0 if self._now is None else max(0.0, self._now - now)
         track.heard = True
         track.ring.append(Point(now, value, bound.alert))
         track.bound = bound

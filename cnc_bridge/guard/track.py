@@ -27,7 +27,7 @@ class Track:
     """One guarded signal."""
 
     __slots__ = (
-        "about", "alert_since", "bound", "calm_since", "fixed", "gaps", "heard", "hold_since", "last", "paces",
+        "about", "alert_since", "bound", "calm_since", "fixed", "gaps", "heard", "hold_since", "lag", "last", "paces",
         "paused", "period", "reached", "ring",
     )  # fmt: skip
 
@@ -38,6 +38,8 @@ class Track:
         self.period = about.period_s
         self.gaps: deque[float] = deque(maxlen=32)
         self.last: tuple[float, float] | None = None
+        self.lag = 0.0
+        """How much later than what was already known its newest sample came."""
         self.paces = 0
         self.paused: tuple[float, float | None, float] | None = None
         self.alert_since: float | None = None

@@ -18,6 +18,7 @@ from contracts.control import RearmGuard
 from contracts.facts import GuardRearmed, GuardTripped
 from edge_agents import guard_messages as messages
 from edge_agents.commands import CommandRefusedError
+from edge_agents.config import guard_name
 from edge_agents.outbox import Fact, OutboxError, OutboxFullError
 from edge_agents.supervisor import Desk, SourceFault
 
@@ -44,7 +45,7 @@ class GuardPart:
 
     def __init__(self, source: MachineSource, directory: Path) -> None:
         """`directory`: where the learnt limits are kept, unless the configuration says where."""
-        self.name = f"{source.machine.id}-garde"
+        self.name = guard_name(source.machine.id)
         self.about: Mapping[str, str] = {"machine": source.machine.id}
         self._machine = source.machine.id
         self._tables = tables(source)
@@ -209,7 +210,7 @@ def tables(source: MachineSource) -> dict[str, Any]:
     driver = _plain(source.driver.model_dump(exclude_unset=True))
     return {
         "machine": _plain(source.machine.model_dump(exclude_unset=True)),
-        "driver": {**driver, "kind": source.driver.kind, **(guard.driver if guard is not None else {})},
+        "driver": {**driver, **(guard.driver if guard is not None else {}), "kind": source.driver.kind},
     }
 
 

@@ -432,3 +432,14 @@ def test_hundreds_of_signals_that_say_nothing_of_a_collision_leave_room_for_thos
         one.feed(0.0, f"temperature_{number}", 20.0)
     one.feed(0.0, "spindle_load", 20.0)
     assert one.watched == ["spindle_load"]
+
+
+def test_a_lone_spike_that_comes_later_than_other_signals_is_no_hold() -> None:
+    """Two subscriptions: what is known of the feed is 0.3 s ahead of what is known of the load."""
+    one = guard()
+    said: list[Verdict] = []
+    for number in range(100):
+        ts = 10.0 + number * 0.02
+        said += one.feed(ts + 0.3, "feed", 500.0 + number % 2)
+        said += one.feed(ts, "spindle_load", 180.0 if number == 60 else 20.0)
+    assert [verdict.level for verdict in said] == ["watch"]

@@ -227,7 +227,7 @@ async def test_samples_that_come_late_do_not_make_the_guard_forget_what_is_above
     source = machine()
     guard = Guard(GuardSettings.model_validate({"limits": LIMITS}))
     runner = GuardRunner(source, guard, FakeDriver(source, crash), said.append)
-    start, wall = time.monotonic(), datetime.now(UTC)
+    start, wall, session = time.monotonic(), datetime.now(UTC), guard.context
 
     def moment(seconds: float) -> Moment:
         return Moment(wall + timedelta(seconds=seconds), start + seconds)
@@ -239,6 +239,7 @@ async def test_samples_that_come_late_do_not_make_the_guard_forget_what_is_above
         await runner._take([Reading("spindle_load", value, moment(at).wall, moment(at + late))])
     runner._tell(flush=True)
     assert [trip.level for trip in trips(said)] == ["hold"]
+    assert guard.context is session  # no new one: cycles and streaks go on
 
 
 async def test_the_relay_holds_when_the_driver_may_not() -> None:
@@ -400,6 +401,11 @@ async def test_what_is_learnt_is_written(tmp_path: Path) -> None:
         ({"kind": "shdr", "host": "h"}, {"mode": "stop"}, "mode"),
         ({"kind": "shdr", "host": "h"}, {"limits": {"spindle_load": {"alert": 9, "hold": 5}}}, "must not be below"),
         ({"kind": "shdr", "host": "h"}, {"marge": 1}, "marge"),
+        (
+            {"kind": "shdr", "host": "h"},
+            {"driver": {"heartbeat": 1}},
+            r"guard\.driver\.heartbeat: unknown key",
+        ),
     ],
 )
 def test_a_guard_that_cannot_do_what_it_is_told_is_refused_at_start(driver: object, guard: object, said: str) -> None:
@@ -456,6 +462,16 @@ def test_parts_of_a_guarded_machine(tmp_path: Path) -> None:
         '[[machine]]\nname = "tour-2"\ndriver = "shdr"\nhost = "h"\n'
     )
     assert [part.name for part in make_parts(load(path))] == ["tour-1", "tour-1-garde", "tour-2"]
+
+
+def test_a_machine_cannot_be_called_like_another_ones_guard(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        '[agent]\nname = "pi-1"\n[[machine]]\nname = "tour-1"\ndriver = "shdr"\nhost = "h"\n[machine.guard]\n'
+        '[[machine]]\nname = "tour-1-garde"\ndriver = "shdr"\nhost = "h"\n'
+    )
+    with pytest.raises(AgentConfigError, match="two parts are called `tour-1-garde`"):
+        load(path)
 
 
 async def test_a_machine_without_a_guard_refuses_to_re_arm_it() -> None:
