@@ -196,8 +196,10 @@ def _quiet(
         return Row("same", i + 1, left[i], j + 1, right[j])
 
     rows += [equal(offset) for offset in range(head)]
-    if length > head + tail:
-        rows.append(Row("same", None, f"{length - head - tail} lignes identiques", None, ""))
+    if left_out := length - head - tail:
+        rows.append(
+            Row("same", None, f"{left_out} ligne{'s' * (left_out > 1)} identique{'s' * (left_out > 1)}", None, "")
+        )
     rows += [equal(offset) for offset in range(length - tail, length)]
 
 

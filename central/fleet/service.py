@@ -28,6 +28,13 @@ log = logging.getLogger(__name__)
 
 _COMMAND_LIFE = timedelta(minutes=1)
 _LEVELS: dict[str, Level] = {"covered": "medium", "moved": "high", "full": "critical"}
+_TROUBLES = {
+    "lost": "liaison perdue",
+    "covered": "caméra masquée",
+    "moved": "caméra déplacée",
+    "full": "mémoire pleine",
+    "error": "en erreur",
+}
 _DISK_ALERT = 0.8
 
 
@@ -185,9 +192,12 @@ async def note_sources(uow: UnitOfWork, facts: Sequence[Fact[SourceStatus]]) -> 
         if body.status == "ok":
             await alerts.clear_alert(uow, key, at=fact.at)
         else:
-            title = body.message or f"{body.source} : {body.code}"
+            machine = None if body.machine is None else await machines.machine(uow, body.machine)
+            label = machine.label if machine is not None and body.source == body.machine else body.source
+            title = f"{label} : {_TROUBLES.get(body.status, body.status)}"
+            detail = body.message or f"L'agent {fact.agent} ne dit pas pourquoi (code {body.code})."
             level = _LEVELS.get(body.status, "high")
-            await alerts.raise_alert(uow, key, level, title, body.code, body.machine or body.rack, at=fact.at)
+            await alerts.raise_alert(uow, key, level, title, detail, body.machine or body.rack, at=fact.at)
         uow.tell("sources")
         uow.tell("agents")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import delete, select
 
@@ -56,23 +56,32 @@ async def set_programme(uow: UnitOfWork, setting: Programme, *, by: str) -> None
     setting = checked(setting)
     if setting.machine and await uow.session.get(Machine, setting.machine) is None:
         raise LookupError(f"Machine inconnue : {setting.machine[:120]}")
+    before = await _set_for(uow, setting.machine, setting.pattern)
     await upsert(uow.session, MachineProgramme, [setting._asdict()])
     subject = f"machine:{setting.machine}" if setting.machine else SHOP
-    await audit.record(uow, who=by, what="machines.programme", subject=subject, **setting._asdict())
+    after = setting._asdict()
+    await audit.record(uow, who=by, what="machines.programme", subject=subject, before=before, after=after)
     uow.tell(f"machine:{setting.machine}")
 
 
 async def forget_programme(uow: UnitOfWork, machine: str, pattern: str, *, by: str) -> None:
     """Raises LookupError."""
-    table = MachineProgramme
-    gone = await uow.session.execute(
-        delete(table).where(table.machine == machine, table.pattern == pattern).returning(table.pattern)
-    )
-    if not gone.scalars().all():
+    before = await _set_for(uow, machine, pattern)
+    if before is None:
         raise LookupError(f"Rien n'est réglé pour le programme {pattern}.")
+    table = MachineProgramme
+    await uow.session.execute(delete(table).where(table.machine == machine, table.pattern == pattern))
     subject = f"machine:{machine}" if machine else SHOP
-    await audit.record(uow, who=by, what="machines.programme_forgotten", subject=subject, pattern=pattern)
+    await audit.record(uow, who=by, what="machines.programme_forgotten", subject=subject, before=before)
     uow.tell(f"machine:{machine}")
+
+
+async def _set_for(uow: UnitOfWork, machine: str, pattern: str) -> dict[str, Any] | None:
+    """As it is set now, for the audit."""
+    table = MachineProgramme
+    names = (table.machine, table.pattern, table.produces, table.parts_per_cycle, table.cycle_s, table.note)
+    row = (await uow.session.execute(select(*names).where(table.machine == machine, table.pattern == pattern))).first()
+    return None if row is None else Programme(*row)._asdict()
 
 
 async def set_counting(uow: UnitOfWork, code: str, counting: str, *, by: str) -> None:

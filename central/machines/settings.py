@@ -61,34 +61,40 @@ async def limits_of(uow: UnitOfWork, codes: Collection[str]) -> dict[str, list[t
 
 
 async def set_limit(uow: UnitOfWork, limit: Limit, *, by: str) -> None:
-    """Raises LookupError, ValueError. `watching.limit` says what stands by it."""
+    """Raises LookupError, ValueError. `passing.judge` says what stands by it."""
     limit = checked_limit(limit)
     await _require(uow, limit.machine)
+    before = await _limit(uow, limit.machine, limit.signal, limit.side)
     row = limit._asdict() | {"limit_value": limit.limit, "standing": None}
     del row["limit"]
     await upsert(uow.session, MachineLimit, [row])
     subject = f"machine:{limit.machine}"
-    await audit.record(uow, who=by, what="machines.limit", subject=subject, **limit._asdict())
+    await audit.record(uow, who=by, what="machines.limit", subject=subject, before=before, after=limit._asdict())
     uow.tell(subject)
 
 
 async def forget_limit(uow: UnitOfWork, code: str, signal: str, side: str, *, by: str) -> None:
     """Its alert ends with it. Raises LookupError."""
-    table = MachineLimit
-    gone = await uow.session.execute(
-        delete(table).where(table.machine == code, table.signal == signal, table.side == side).returning(table.signal)
-    )
-    if not gone.scalars().all():
+    before = await _limit(uow, code, signal, side)
+    if before is None:
         raise LookupError(f"Aucune limite de {signal} sur cette machine.")
+    table = MachineLimit
+    await uow.session.execute(delete(table).where(table.machine == code, table.signal == signal, table.side == side))
     await alerts.follow(uow, limit_key(code, signal, side), None)
     subject = f"machine:{code}"
-    await audit.record(uow, who=by, what="machines.limit_forgotten", subject=subject, signal=signal, side=side)
+    await audit.record(uow, who=by, what="machines.limit_forgotten", subject=subject, before=before)
     uow.tell(subject)
 
 
 def limit_key(code: str, signal: str, side: str) -> str:
     """Key of the alert of a passed limit."""
     return f"machine.limit:{code}:{signal}:{side}"
+
+
+async def _limit(uow: UnitOfWork, code: str, signal: str, side: str) -> dict[str, str | float | None] | None:
+    """As it is set now, for the audit."""
+    found = (await limits_of(uow, [code])).get(code, [])
+    return next((limit._asdict() for limit, _ in found if (limit.signal, limit.side) == (signal, side)), None)
 
 
 async def _require(uow: UnitOfWork, code: str) -> None:

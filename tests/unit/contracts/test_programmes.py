@@ -92,6 +92,7 @@ def test_equal_lines_are_left_out_and_counted() -> None:
     found = difference(old, old.replace(b"X50", b"X51."))
     assert [row.left for row in found.rows] == [None, 48, 49, 50, 51, 52, 53, 54, None]
     assert found.rows[0].left_text == "47 lignes identiques"
+    assert difference(b"a\nb\nc\nd\ne", b"a\nb\nc\nd\nf").rows[0].left_text == "1 ligne identique"
 
 
 @given(

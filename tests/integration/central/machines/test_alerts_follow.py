@@ -206,11 +206,19 @@ async def test_a_limit_set_after_the_fact_sees_what_is_there_and_ends_when_forgo
             await passing.judge(uow, HOT)
         assert await titles(shop) == ["Tour 1 : température au-dessus de la limite (80\u00a0°C)"]
         async with shop.units.begin() as uow:
+            higher = HOT._replace(limit=95, warning=None)
+            await machine_settings.set_limit(uow, higher, by="p-1")
+            await passing.judge(uow, higher)
+        assert await titles(shop) == []
+        async with shop.units.begin() as uow:
             await machine_settings.forget_limit(uow, "tour-1", "temperature", "high", by="p-1")
         assert await titles(shop) == []
         async with shop.units.reading() as uow:
-            whats = [e.what for e in await audit.entries(uow, subject="machine:tour-1")]
-        assert whats == ["machines.limit_forgotten", "machines.limit"]
+            forgotten, changed, first = await audit.entries(uow, subject="machine:tour-1")
+        assert [e.what for e in (forgotten, changed, first)] == ["machines.limit_forgotten", *["machines.limit"] * 2]
+        assert (first.detail["before"], first.detail["after"]["limit"]) == (None, 80)
+        assert (changed.detail["before"]["limit"], changed.detail["after"]["limit"]) == (80, 95)
+        assert forgotten.detail["before"]["limit"] == 95
 
 
 async def test_a_value_of_another_day_says_nothing_about_now(database_url: str) -> None:
