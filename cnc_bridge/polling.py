@@ -88,8 +88,8 @@ class PollingDriver(Driver):
 
     def _granted(self, name: str) -> None:
         """This signal is read again."""
-        for code, about in [key for key in self._reported if key[1] == name and key[0] in REFUSALS]:
-            self._solved(code, about)
+        for code in REFUSALS if self._reported else ():
+            self._solved(code, name)
 
 
 def cannot_connect(

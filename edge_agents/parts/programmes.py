@@ -34,6 +34,7 @@ from edge_agents.supervisor import Desk
 _log = logging.getLogger(__name__)
 
 _HTTP_S: Final = 30.0
+_REPAIR_AT_MOST_S: Final = 3600.0
 _READ_AGAIN: Final = timedelta(minutes=15)
 """A controller that tells neither size nor date of its programmes is read this often, not at each look."""
 
@@ -118,6 +119,8 @@ class Programmes:
         self._journal = _Journal(outbox.parent / f"{outbox.stem}-programmes" / machine)
         self._known: dict[str, _Seen] | None = None
         self._turn = asyncio.Lock()
+        self._vain = 0
+        """Repairs in a row after which the machine held yet another text: its memory is not written without end."""
 
     async def obey(self, command: SendProgramme | ReadProgramme) -> str:
         """Do it; what came of it, in French. Raises CommandRefusedError, OutboxError."""
@@ -134,15 +137,22 @@ class Programmes:
         if transfer.attended(self._driver):
             return  # nothing is read there without a person at the controller
         while True:
+            pause = self._every_s
             try:
                 async with self._turn:
                     if await self._recovered():
                         await self._look()
+                    else:
+                        pause = self._until_next_repair()
             except (DriverFaultError, NotAllowedError, TextUnavailableError, OutboxError, OSError) as error:
                 _log.warning("%s: programmes not looked at: %s", self._machine, error)
             except Exception:  # noqa: BLE001 - the next look may do better; the machine goes on being read meanwhile
                 _log.exception("%s: looking at its programmes failed", self._machine)
-            await asyncio.sleep(self._every_s if self._journal.unfinished() is None else min(2.0, self._every_s))
+            await asyncio.sleep(pause)
+
+    def _until_next_repair(self) -> float:
+        """Soon where the machine only has to answer; ever later where it keeps another text than what is written."""
+        return min(self._every_s * 2**self._vain, _REPAIR_AT_MOST_S) if self._vain else min(2.0, self._every_s)
 
     # on command
 
@@ -246,9 +256,12 @@ class Programmes:
         if outcome is None:
             return False
         _log.warning("%s: sending of %s was cut off: %s", self._machine, intent.name, outcome.result)
-        if outcome.result != "broken":
-            await self._record(intent, outcome, len(content))
-        return outcome.result != "broken"
+        if outcome.result == "broken":
+            self._vain = min(self._vain + 1, 20)
+            return False
+        self._vain = 0
+        await self._record(intent, outcome, len(content))
+        return True
 
     # changes made at the machine
 

@@ -122,3 +122,14 @@ def test_each_way_of_not_connecting_has_its_sentence(error: OSError, code: str) 
     assert fault.code == code
     assert "fake:1" in fault.message
     assert fault.message_fr.endswith(".")
+
+
+async def test_many_refused_registers_that_are_read_again_leave_no_problem_open() -> None:
+    refused = {
+        f"register_{n}": RefusedError("illegal_address", "no such register", "adresse inconnue") for n in range(40)
+    }
+    seen = await run([refused, dict.fromkeys(refused, 1.0)])
+    told = [event.about for event in seen if isinstance(event, Problem) and event.code == "illegal_address"]
+    solved = [event.about for event in seen if isinstance(event, Solved) and event.code == "illegal_address"]
+    assert len(told) == 11
+    assert sorted(solved) == sorted(told)

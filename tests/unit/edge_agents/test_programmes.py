@@ -1,0 +1,55 @@
+"""A machine that keeps another text than what is written: its memory is not written without end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from cnc_bridge.model import Value
+from cnc_bridge.port import Driver, Finding, ProgrammeFile
+from cnc_bridge.settings import DriverSettings
+from edge_agents.parts.programmes import Exchange, Programmes, _Intent
+
+
+class FakeSettings(DriverSettings):
+    @property
+    def address(self) -> str:
+        return "fake"
+
+
+class FakeChanging(Driver):
+    """Puts a block of its own into whatever it takes."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeSettings(kind="fake", allow=("programme",)))
+        self.text, self.writes = b"half of a prog", 0
+
+    async def _session(self) -> None: ...
+
+    async def probe(self) -> list[Finding]:
+        return []
+
+    async def _list_programmes(self) -> list[ProgrammeFile]:
+        return [ProgrammeFile("O1", len(self.text))]
+
+    async def _read_programme(self, name: str) -> bytes:
+        return self.text
+
+    async def _write_programme(self, name: str, content: bytes) -> None:
+        self.writes += 1
+        self.text = b"G54\n" + content
+
+
+async def test_a_repair_in_vain_is_tried_ever_later(tmp_path: Path) -> None:
+    driver, ready = FakeChanging(), dict[str, Value](execution="READY")
+    desk: Any = SimpleNamespace(outbox=SimpleNamespace(path=tmp_path / "o.db"))
+    following: Any = SimpleNamespace(current=ready)
+    programmes = Programmes("tour-1", driver, following, desk, Exchange(every_s=60.0))
+    programmes._journal.begin(_Intent("O1", "0" * 64, had_former=True), b"G0 X2\nM30\n", b"G0 X1\nM30\n")
+    pauses = [programmes._until_next_repair()]
+    for _ in range(8):
+        assert not await programmes._recovered()
+        pauses.append(programmes._until_next_repair())
+    assert pauses == [2.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0, 3600.0]
+    assert driver.writes == 8
