@@ -15,7 +15,7 @@ from central.audit import service as audit
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
 from central.machines.models import MachineTile
-from central.machines.service import MachineView
+from central.machines.service import MachineView, Tile
 from central.programmes import rules, service
 from central.programmes.models import CnTransfer, CnVersion
 from central.programmes.service import Actor
@@ -88,6 +88,8 @@ async def scanned(uow: UnitOfWork, programme_id: int, post: str = "") -> Scanned
         known = [machine for machine in known if machine.code == shown.machine]
     own = [machine.code for machine in known if post and machine.post == post]
     valid = shown.valid
+    tiles = {tile.code: tile for tile in await machines.tiles(uow)}
+    reading = valid.reading if valid is not None else None
     status = valid.status if valid is not None else shown.newest.status if shown.newest is not None else ""
     return Scanned(
         id=shown.id,
@@ -97,7 +99,7 @@ async def scanned(uow: UnitOfWork, programme_id: int, post: str = "") -> Scanned
         status=status,
         refusal="" if valid is not None else _not_valid(status),
         machine=shown.machine or (own[0] if len(own) == 1 else None),
-        choices=[await _choice(uow, machine, valid.reading if valid is not None else None) for machine in known],
+        choices=[_choice(machine, tiles.get(machine.code), reading) for machine in known],
     )
 
 
@@ -115,7 +117,7 @@ async def load(uow: UnitOfWork, programme_id: int, machine: str, *, person: str)
     row = await service.valid_version(uow, programme_id)
     if row is None:
         raise RefusedError(_not_valid(shown.newest.status if shown.newest is not None else ""))
-    choice = await _choice(uow, known, None)
+    choice = _choice(known, await machines.tile(uow, machine), None)
     if choice.refusal:
         raise RefusedError(choice.refusal)
     if not Texts(uow.settings).has(row.sha256):
@@ -149,8 +151,7 @@ async def read_back(uow: UnitOfWork, actor: Actor, machine: str, name: str = "")
     return transfer.id
 
 
-async def _choice(uow: UnitOfWork, machine: MachineView, reading: Any) -> Choice:
-    tile = await machines.tile(uow, machine.code)
+def _choice(machine: MachineView, tile: Tile | None, reading: Any) -> Choice:
     warnings = [] if reading is None else service.misfits(reading, machine)
     if tile is None or tile.heard_at is None:
         return Choice(
