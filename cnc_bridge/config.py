@@ -105,7 +105,9 @@ def parse(table: Mapping[str, Any]) -> MachineSource:
 
 
 def _guard_complaints(guard: GuardSettings, driver: DriverSettings) -> list[tuple[tuple[str | int, ...], str]]:
-    """A hold needs a way to the machine, and the machine's word that it may be used."""
+    """A guard needs a connection of its own; a hold, a way to the machine and its word that it may be used."""
+    if str(getattr(driver, "device", None)).startswith("/"):
+        return [(("machine", "guard"), "a serial line has one end, the agent's: guard this machine over the network")]
     if guard.mode != "hold" or guard.relay is not None:
         return []
     if "hold" not in catalogue.manifest(driver.kind).capabilities:

@@ -51,7 +51,7 @@ class Settings(DriverSettings):
     task: Annotated[str, Field(description="name of the task process: [TASK]TASK of its ini")] = "milltask"
     period_s: Annotated[float, Field(ge=0.001, le=1, description="5 ms for the guard")] = 0.02
     connect_timeout_s: Annotated[float, Field(ge=0.1, le=60)] = 10.0
-    heartbeat_s: Annotated[float, Field(ge=0.1, le=10, description="longest pause between two lines")] = 0.5
+    heartbeat_s: Annotated[float, Field(ge=0.1, le=1.5, description="longest pause between two lines")] = 0.5
     errors: Annotated[
         bool,
         Field(description="read LinuxCNC's error messages: each one then misses on the machine's own screen"),

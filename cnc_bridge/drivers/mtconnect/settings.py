@@ -30,7 +30,7 @@ class Settings(DriverSettings):
         str | None, Field(description="of a machine with several channels: the name of the one to read")
     ] = None
     interval_ms: Annotated[int, Field(ge=0, le=60_000, description="shortest time between two documents")] = 100
-    heartbeat_s: Annotated[float, Field(ge=0.1, le=60, description="longest time between two documents")] = 2.0
+    heartbeat_s: Annotated[float, Field(ge=0.1, le=4, description="longest time between two documents")] = 2.0
     check_s: Annotated[float, Field(ge=0.2, le=600, description="how often the stream is compared with /current")] = (
         15.0
     )

@@ -74,7 +74,7 @@ class Settings(DriverSettings):
     user_certificate: FilePath | None = None
     user_private_key: FilePath | None = None
     publishing_ms: Annotated[float, Field(ge=10, le=60_000)] = 100.0
-    check_s: Annotated[float, Field(ge=0.1, le=60, description="how often the server's state is asked")] = 1.0
+    check_s: Annotated[float, Field(ge=0.1, le=4, description="how often the server's state is asked")] = 1.0
     resync_s: Annotated[
         float, Field(ge=0.5, le=600, description="how often all values are read beside the subscription")
     ] = 5.0

@@ -60,7 +60,7 @@ class Settings(DriverSettings):
     connect_timeout_s: Annotated[float, Field(ge=0.1, le=60)] = 5.0
     line: LineSettings = LineSettings()
     tape: TapeSettings = TapeSettings()
-    poll_s: Annotated[float, Field(ge=0.02, le=60, description="how often each Q command is asked")] = 0.5
+    poll_s: Annotated[float, Field(ge=0.02, le=3, description="how often each Q command is asked")] = 0.5
     answer_timeout_s: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     signals: dict[str, QuerySource] = HAAS
 

@@ -45,7 +45,7 @@ class Settings(DriverSettings):
     device: Annotated[str | None, Field(description="the adapter's device name, where keys come as `device:key`")] = (
         None
     )
-    heartbeat_s: Annotated[float, Field(ge=0.1, le=60, description="longest pause between two PINGs")] = 2.0
+    heartbeat_s: Annotated[float, Field(ge=0.1, le=4, description="longest pause between two PINGs")] = 2.0
     connect_timeout_s: Annotated[float, Field(ge=0.1, le=60)] = 5.0
     max_line: Annotated[int, Field(ge=1024, le=2**24, description="bytes; a longer line is refused and counted")] = (
         2**16

@@ -1,7 +1,9 @@
 from pathlib import Path
 
 import pytest
+from annotated_types import Le
 
+from cnc_bridge import catalogue
 from cnc_bridge.config import ConfigError, load, parse
 from cnc_bridge.drivers.opcua.settings import Settings as OpcUaSettings
 from cnc_bridge.drivers.shdr.settings import Settings as ShdrSettings
@@ -106,3 +108,35 @@ def test_a_password_never_shows_in_what_is_printed() -> None:
         },
     })  # fmt: skip
     assert "tr0ub4dor" not in repr(source)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("opcua", "check_s"),
+        ("shdr", "heartbeat_s"),
+        ("mtconnect", "heartbeat_s"),
+        ("linuxcnc", "heartbeat_s"),
+        ("serial", "poll_s"),
+    ],
+)
+def test_no_heartbeat_that_is_allowed_makes_an_idle_machine_look_silent(kind: str, name: str) -> None:
+    (longest,) = [
+        float(str(limit.le))
+        for limit in catalogue.settings_type(kind).model_fields[name].metadata
+        if isinstance(limit, Le)
+    ]
+    assert 2 * longest <= catalogue.manifest(kind).stale_after_s
+
+
+@pytest.mark.parametrize(
+    "driver",
+    [
+        {"kind": "serial", "dialect": "haas_mdc", "device": "/dev/ttyUSB0"},
+        {"kind": "modbus", "device": "/dev/ttyUSB0", "signals": {"spindle_load": "40011"}},
+    ],
+)
+def test_a_serial_line_has_no_second_end_for_a_guard(driver: dict[str, object]) -> None:
+    assert parse({"machine": {"id": "m"}, "driver": driver}).machine.guard is None
+    with pytest.raises(ConfigError, match="a serial line has one end"):
+        parse({"machine": {"id": "m", "guard": {}}, "driver": driver})
