@@ -24,3 +24,9 @@ def test_the_example_of_the_page_loads(page: str) -> None:
             parse(tomllib.loads(whole[0] + fragment))
         elif not fragment.startswith("[machine]"):
             parse(tomllib.loads(head + fragment))
+
+
+@pytest.mark.parametrize("page", sorted(page.stem for page in PAGES.glob("*.md")))
+def test_every_machine_page_begins_with_an_example_that_loads(page: str) -> None:
+    first, *_ = re.findall(r"```toml\n(.*?)```", (PAGES / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
+    parse(tomllib.loads(first))
