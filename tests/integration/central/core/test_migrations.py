@@ -18,6 +18,7 @@ from central import migrations, schema
 from central.core.database import Database
 from central.items.models import Item
 from central.machines.models import Machine, MachineCycle
+from central.programmes.models import CnTransfer
 from central.stock.models import Movement
 from central.work.models import PartsAssigned
 
@@ -134,3 +135,22 @@ def _downgrade(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(text("BEGIN IMMEDIATE"))
     command.downgrade(migrations.config(connection), "0002")
+
+
+async def test_what_lay_in_a_machine_is_known_after_0006(database_url: str) -> None:
+    database = Database(database_url)
+    moment = "'2026-05-04 06:00:00+00'" if "postgres" in database_url else "1777874400000000"
+    names = "id, kind, machine, agent, name, person, asked_at, expires_at, published_at, state, detail, told_at"
+    async with database.engine.begin() as connection:
+        await connection.run_sync(lambda c: migrations.upgrade(c, "0005"))
+        for state in ("asked", "broken", "done", "unread"):
+            told = "NULL" if state == "asked" else moment
+            values = f"'{state}', 'send', 'm', 'a', 'O1', 'p', {moment}, {moment}, {moment}, '{state}', '', {told}"
+            await connection.execute(text(f"INSERT INTO cn_transfer ({names}) VALUES ({values})"))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(migrations.upgrade)
+        async with AsyncSession(connection) as session:
+            rows = await session.scalars(select(CnTransfer).order_by(CnTransfer.id))
+            found = {row.id: (row.whole, row.whole_at) for row in rows}
+    assert found == {"asked": (None, None), "broken": (False, NOW), "done": (True, NOW), "unread": (None, None)}
+    await database.close()
