@@ -89,6 +89,7 @@ def run(data: Path, *, sites: int, seed: int) -> dict[str, Any]:
             continue
         result["clean"].append({"data": dataset, "part": part, **_clean(chosen, clean, memories, faults)})
     result["clean_in_all"] = _pooled(result["clean"])
+    result["clean_in_service"] = _in_service(runs, memories, faults)
     for part, offset in (("tuning", 0), ("evaluation", 1000)):
         for dataset in (_OKUMA, _NIST, _UMICH):
             chosen = [
@@ -159,9 +160,16 @@ def _okuma(data: Path) -> Iterator[Run]:
 def _nist(data: Path) -> Iterator[Run]:
     for day, (machine_name, part) in _DAYS.items():
         samples = list(Recording(data / "nist-smstestbed" / f"{day}.txt").samples())
+        samples = [_in_minutes(sample) if sample.signal == "feed" else sample for sample in samples]
         for number, one in enumerate(_cycles(samples, _NIST, part, f"{machine_name} {day}"), 1):
             one.name = f"{day} {number}"
             yield one
+
+
+def _in_minutes(feed_sample: Sample) -> Sample:
+    """NIST's agent gives the feed in mm/s (its Devices.xml), the guard takes mm/min."""
+    value = feed_sample.value
+    return feed_sample if value is None else feed_sample._replace(value=60.0 * float(value))
 
 
 def _umich(data: Path) -> Iterator[Run]:
@@ -273,6 +281,19 @@ def _pooled(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         low, high = poisson_interval(count)
         out[level] = {"count": count, "per_hour_95": [_round(low / hours), _round(high / hours)]}
     return out
+
+
+def _in_service(runs: Sequence[Run], memories: dict[int, Memory], faults: Sequence[float]) -> dict[str, Any]:
+    """The same cycles as a shop's guard judges them: a learnt limit counts from the usual number of cycles on."""
+    settings = GuardSettings()
+    rows = []
+    for dataset in (_OKUMA, _NIST, _UMICH):
+        chosen = [one for one in runs if one.data == dataset]
+        for one in chosen:
+            one.values = one.judged = 0
+        verdicts = {id(one): _judge(one, memories[id(one)], settings) for one in chosen}
+        rows.append({"data": dataset, **_clean(chosen, verdicts, memories, faults)})
+    return {"min_cycles": settings.min_cycles, "in_all": _pooled(rows), "clean": rows}
 
 
 def _count(names: Iterable[str]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from cnc_bridge.guard.context import Context, Mask
-from cnc_bridge.guard.envelope import Cycle, Key, Memory, Seen
+from cnc_bridge.guard.envelope import Cycle, Key, Memory, Reached, Seen
 from cnc_bridge.guard.settings import GuardSettings, Limits
 from cnc_bridge.guard.signals import Family, Guarded, guarded, is_context
 from cnc_bridge.guard.track import Bound, Level, Point, Track
@@ -23,6 +23,13 @@ from cnc_bridge.guard.track import Bound, Level, Point, Track
 RANK: Final[Mapping[Level | None, int]] = {None: 0, "watch": 1, "alert": 2, "hold": 3}
 LEAST_PERCENT: Final = 15.0
 """A load below this share of the rated one is no collision, whatever good cycles did."""
+_PLACE_CYCLES: Final = 3
+"""A place counts for itself when so many cycles passed it; with fewer, the whole piece of work does."""
+_SPREAD_CYCLES: Final = 2
+_LEAST_SHARE: Final = 0.5
+"""Cycles that agree narrow the margin to this part of it."""
+_ROUNDING: Final = 1.5
+"""A difference of two rounded values is wrong by a step now and then."""
 _BACK_S = 1.0
 _GAP_S = 5.0
 _CALM_S = 1.0
@@ -175,7 +182,7 @@ class Guard:
             of_tool = self.memory.of_tool(key.tool, signal) if key.tool else None
             return of_tool[1] if of_tool is not None and of_tool[0] >= enough else None
         place, by_line = self.context.place(ts)
-        return known.level(place, by_line=by_line)
+        return known.at(place, by_line=by_line).level
 
     def period(self, signal: str) -> float:
         """The signal's own sampling period, as seen so far, in seconds."""
@@ -202,10 +209,22 @@ class Guard:
         out: list[Verdict] = []
         for name in list(self._hot):
             track = self._tracks[name]
-            if track is not None and track.last is not None:
+            if track is not None and track.last is not None and self._still_above(track, track.last[1], now):
                 # unconfirmed by a sample of its own: half a period more, or the next sample would come too late
                 out += self._escalate(track, now - track.lag, slack=0.8 * track.period)
         return out
+
+    def _still_above(self, track: Track, value: float, now: float) -> bool:
+        """Whether its last value is above what holds now: a piece of work may have begun since, or a masked moment."""
+        place, by_line = self.context.place(now)
+        mask = self.context.mask(now, track.about.family, track.period)
+        bound = self._bound(track, mask, place, by_line=by_line)
+        if (bound.alert is None or value <= bound.alert) and (bound.hold is None or value <= bound.hold):
+            return False
+        track.bound = bound
+        if bound.hold is None or value <= bound.hold:
+            track.hold_since = None
+        return True
 
     def _break_streaks(self, gap: float) -> None:
         """Nothing was heard of the machine for so long: who knows what was."""
@@ -260,7 +279,8 @@ class Guard:
         mask = context.mask(now, track.about.family, track.period)
         place, by_line = context.place(now)
         bound = self._bound(track, mask, place, by_line=by_line)
-        self._learn(track, mask, (sustained, value), place, by_line=by_line)
+        change = 0.0 if track.last is None else abs(value - track.last[1])
+        self._learn(track, mask, (sustained, value, change), place, by_line=by_line)
         paused = mask is not None and bound.alert is None and not mask.ends_streaks
         if paused:
             track.pause(value)
@@ -356,7 +376,7 @@ class Guard:
                 if whole is None or mask is not None:
                     cap_why = mask.why if mask is not None else "outil connu, programme nouveau : pas d'arrêt"
                 else:
-                    learnt_hold = max(level, whole) * self.settings.hold_factor
+                    learnt_hold = whole * self.settings.hold_factor
                     hold = learnt_hold if hold is None else min(hold, learnt_hold)
                 if cap_why and hold is None:
                     cap = "alert"
@@ -376,32 +396,55 @@ class Guard:
         """
         if not self.context.active or self.context.hand or track.about.family == "contact":
             return None, None, 0.0
-        if self.memory.highest(track.about.name) == 0.0 and not _has_usual_unit(track.about):
+        unknown = not _is_fine(track.about) or self.memory.step(track.about.name) is None
+        if self.memory.highest(track.about.name) == 0.0 and track.about.unit != "%" and unknown:
             return None, None, 0.0  # it has always been 0: nobody knows what is little of it
         name, enough = track.about.name, self.settings.min_cycles
         envelope = self.memory.envelope(key, name)
         if envelope is not None and envelope.cycles >= enough:
-            level = envelope.level(place, by_line=by_line)
-            whole = self.memory.of_programme(key.programme, key.tool, name)
-            here, everywhere = (self._with_margin(track, one, envelope.cycles) for one in (level, whole))
-            return here, everywhere, envelope.peak * (1.0 + self.settings.margin)
+            here = envelope.at(place, by_line=by_line)
+            elsewhere = max(here.level, self.memory.of_programme(key.programme, key.tool, name))
+            widest = self._with_margin(track, elsewhere, self._usual_share(envelope.cycles), envelope.cycles)
+            if here.cycles < _PLACE_CYCLES:
+                here = envelope.whole  # one cycle passed here then: the next may do this a little earlier or later
+            level = self._with_margin(track, here.level, self._share(here), here.cycles)
+            return min(level, widest), widest, envelope.peak * (1.0 + self.settings.margin)
         of_tool = self.memory.of_tool(key.tool, name) if key.tool else None
-        if of_tool is not None and of_tool[0] >= enough:
-            return self._with_margin(track, of_tool[1], 1), None, of_tool[2] * (1.0 + self.settings.margin)
+        if of_tool is not None and of_tool[0] >= enough and not self._idle(track, of_tool[1]):
+            level = self._with_margin(track, of_tool[1], self._usual_share(1), 1)
+            return level, None, of_tool[2] * (1.0 + self.settings.margin)
         return None, None, 0.0
 
-    def _with_margin(self, track: Track, level: float, cycles: int) -> float:
-        """Wider while few cycles are known; the floor keeps the noise of an idle axis from being a limit."""
+    def _usual_share(self, cycles: int) -> float:
+        """Wider while few cycles are known."""
+        return self.settings.margin * (1.0 + 2.0 / cycles)
+
+    def _share(self, here: Reached) -> float:
+        """As wide as the cycles differ from each other; never wider than without knowing it."""
+        usual = self._usual_share(here.cycles)
+        if here.cycles < _SPREAD_CYCLES or here.level <= 0.0:
+            return usual
+        return min(usual, max(_LEAST_SHARE * usual, (here.level - here.low) / here.level))
+
+    def _idle(self, track: Track, level: float) -> bool:
+        """This tool never loaded it elsewhere: that says nothing of what is much of it in a new programme."""
+        about = track.about
+        floor = LEAST_PERCENT / 2 if about.unit == "%" else 0.1 * self.memory.highest(about.name)
+        return about.family in ("spindle", "axis", "other") and level < floor
+
+    def _with_margin(self, track: Track, level: float, share: float, cycles: int) -> float:
+        """The floor keeps the noise of an idle axis from being a limit."""
         about = track.about
         usual = _has_usual_unit(about)
         floor = max(_FLOOR[about.family] if usual else 0.0, (0.1 if usual else 0.2) * self.memory.highest(about.name))
-        limit = level + max(self.settings.margin * (1.0 + 2.0 / cycles) * level, floor * (1.0 + 1.0 / cycles))
+        rounding = _ROUNDING * (self.memory.step(about.name) or 0.0) if _is_fine(about) else 0.0
+        limit = level + max(share * level, floor * (1.0 + 1.0 / cycles), rounding)
         return max(limit, LEAST_PERCENT) if about.unit == "%" else limit
 
     def _learn(
-        self, track: Track, mask: Mask | None, reached: tuple[float, float], place: int | None, *, by_line: bool
+        self, track: Track, mask: Mask | None, reached: tuple[float, float, float], place: int | None, *, by_line: bool
     ) -> None:
-        """Note the sustained level and the sample, for when the cycle turns out good."""
+        """Note the sustained level, the sample and its change, for when the cycle turns out good."""
         context = self.context
         if not self.settings.learn or not context.active or context.hand or (mask is not None and not mask.caps):
             return
@@ -410,6 +453,7 @@ class Guard:
         seen = self._cycle.setdefault(context.key, {}).get(track.about.name)
         if seen is None:
             seen = self._cycle[context.key][track.about.name] = Seen(by_line)
+        seen.reach = max(seen.reach, math.ceil(track.period))
         if seen.by_line == by_line:
             seen.add(place, *reached)
         else:
@@ -430,6 +474,11 @@ class Guard:
 
 def _has_usual_unit(about: Guarded) -> bool:
     return about.unit == "%" or about.family in ("following", "vibration")
+
+
+def _is_fine(about: Guarded) -> bool:
+    """In mm or g: its own rounding may be more than the floor."""
+    return about.family in ("following", "vibration")
 
 
 def _finite(value: float | str | None) -> float | str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 1
+VERSION: Final = 2
 BIN_S: Final = 1.0
 _MAX_BINS: Final = 20_000
 _NEIGHBOURS: Final = 2
@@ -42,9 +43,15 @@ class Seen:
     flat: float = 0.0
     peak: float = 0.0
     bins: dict[int, float] = field(default_factory=dict)
+    reach: int = _NEIGHBOURS
+    """How many bins a level counts for on either side: not less than the signal's own sampling period."""
+    step: float = math.inf
+    """The smallest change seen: what the signal's own rounding may make of nothing."""
 
-    def add(self, place: int | None, level: float, peak: float = 0.0) -> None:
-        """A sustained level at a place, and the single sample that came with it."""
+    def add(self, place: int | None, level: float, peak: float = 0.0, change: float = 0.0) -> None:
+        """A sustained level at a place, the single sample that came with it, and how far that was from the last."""
+        if 1e-9 < change < self.step:
+            self.step = change
         self.flat = max(self.flat, level)
         self.peak = max(self.peak, level, peak)
         if place is not None and (place in self.bins or len(self.bins) < _MAX_BINS):
@@ -57,39 +64,62 @@ Cycle = dict[Key, dict[str, Seen]]
 """A cycle's teaching, held back until the cycle turned out good."""
 
 
+class Reached(NamedTuple):
+    """What `cycles` good cycles reached: the highest of them, and the lowest."""
+
+    level: float
+    low: float
+    cycles: int
+
+    def and_by(self, level: float) -> Reached:
+        """The same with one cycle more."""
+        return Reached(max(self.level, level), min(self.low, level), self.cycles + 1)
+
+
+_NOTHING: Final = Reached(0.0, math.inf, 0)
+
+
 @dataclass(slots=True)
 class Envelope:
-    """The same over `cycles` good cycles; `near` is `bins` widened to the neighbours, made when first asked for."""
+    """The same over good cycles, each cycle's levels given to the neighbours too; `-1 - line` is a whole block."""
 
     by_line: bool
-    cycles: int = 0
-    flat: float = 0.0
-    bins: dict[int, float] = field(default_factory=dict)
+    whole: Reached = _NOTHING
+    """Anywhere in this piece of work."""
+    places: dict[int, Reached] = field(default_factory=dict)
     peak: float = 0.0
     """The highest single sample: a spike that good cycles have too is not worth a word."""
-    near: dict[int, float] | None = None
+    step: float = math.inf
+
+    @property
+    def cycles(self) -> int:
+        return self.whole.cycles
+
+    @property
+    def flat(self) -> float:
+        return self.whole.level
 
     def teach(self, seen: Seen) -> None:
         if seen.by_line != self.by_line:
-            self.bins, self.by_line = {}, seen.by_line
-        self.cycles += 1
-        self.flat = max(self.flat, seen.flat)
+            self.places, self.by_line = {}, seen.by_line
+        self.whole = self.whole.and_by(seen.flat)
         self.peak = max(self.peak, seen.peak)
-        for place, level in seen.bins.items():
-            if place in self.bins or len(self.bins) < _MAX_BINS:
-                self.bins[place] = max(level, self.bins.get(place, level))
-        self.near = None
+        self.step = min(self.step, seen.step)
+        for place, level in _widened(seen.bins, seen.reach, by_line=seen.by_line).items():
+            known = self.places.get(place)
+            if known is not None:
+                self.places[place] = known.and_by(level)
+            elif len(self.places) < _MAX_BINS:
+                self.places[place] = Reached(level, level, 1)
 
-    def level(self, place: int | None, *, by_line: bool) -> float:
-        """The highest level of good cycles around `place`; over the whole piece of work where that place is new."""
+    def at(self, place: int | None, *, by_line: bool) -> Reached:
+        """What good cycles reached around `place`; over the whole piece of work where that place is new."""
         if place is None or by_line != self.by_line:
-            return self.flat
-        if self.near is None:
-            self.near = _widened(self.bins, by_line=self.by_line)
-        level = self.near.get(place)
-        if level is None:
-            level = self.near.get(-1 - place // _PER_LINE, self.flat) if by_line else self.flat
-        return level
+            return self.whole
+        known = self.places.get(place)
+        if known is None:
+            known = self.places.get(-1 - place // _PER_LINE, self.whole) if by_line else self.whole
+        return known
 
 
 def line_place(line: int, seconds: float) -> int:
@@ -97,35 +127,35 @@ def line_place(line: int, seconds: float) -> int:
     return line * _PER_LINE + min(int(seconds / BIN_S), _PER_LINE - 1)
 
 
-def _widened(bins: dict[int, float], *, by_line: bool) -> dict[int, float]:
+def _widened(bins: dict[int, float], reach: int, *, by_line: bool) -> dict[int, float]:
     """Each bin's level given to its neighbours too; `-1 - line` holds the highest of a whole block."""
     if not by_line:
-        return _spread(bins)
+        return _spread(bins, reach)
     lines: dict[int, dict[int, float]] = {}
     for place, level in bins.items():
         lines.setdefault(place // _PER_LINE, {})[place % _PER_LINE] = level
     order = sorted(lines)
     out: dict[int, float] = {}
     for at, line in enumerate(order):
-        near = _spread(lines[line])
+        near = _spread(lines[line], reach)
         last = max(lines[line])
         # a controller says its block a little early or late: the ends know the neighbours
         if at > 0:
             before = lines[order[at - 1]]
-            near = _raised(near, range(_NEIGHBOURS), max(before[s] for s in before if s >= max(before) - _NEIGHBOURS))
+            near = _raised(near, range(reach), max(before[s] for s in before if s >= max(before) - reach))
         if at + 1 < len(order):
             after = lines[order[at + 1]]
-            first = [level for s, level in after.items() if s <= _NEIGHBOURS] or list(after.values())
-            near = _raised(near, range(max(0, last - 1), last + _NEIGHBOURS + 1), max(first))
+            first = [level for s, level in after.items() if s <= reach] or list(after.values())
+            near = _raised(near, range(max(0, last - 1), last + reach + 1), max(first))
         out |= {line * _PER_LINE + s: level for s, level in near.items() if 0 <= s < _PER_LINE}
         out[-1 - line] = max(near.values())
     return out
 
 
-def _spread(bins: dict[int, float]) -> dict[int, float]:
+def _spread(bins: dict[int, float], least: int) -> dict[int, float]:
     out: dict[int, float] = {}
     for place, level in bins.items():
-        reach = _NEIGHBOURS + min(int(_DRIFT * place), 10)
+        reach = least + min(int(_DRIFT * place), 10)
         for other in range(place - reach, place + reach + 1):
             if level > out.get(other, -1.0):
                 out[other] = level
@@ -152,6 +182,7 @@ class Memory:
         self._by_tool: dict[tuple[str, str], tuple[int, float, float]] = {}
         self._by_programme: dict[tuple[str, str, str], float] = {}
         self._highest: dict[str, float] = {}
+        self._steps: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._envelopes)
@@ -175,18 +206,24 @@ class Memory:
         """The highest level that the signal held anywhere: what is little, and what is much, of it."""
         return self._highest.get(signal, 0.0)
 
+    def step(self, signal: str) -> float | None:
+        """The smallest change that the signal ever made; None when it never changed."""
+        return self._steps.get(signal)
+
     def teach(self, cycle: Cycle) -> None:
         """Learn a cycle that was good from its beginning to its end."""
         for key, signals in cycle.items():
             for signal, seen in signals.items():
                 envelope = self._envelopes.setdefault((key, signal), Envelope(seen.by_line))
                 envelope.teach(seen)
-                self._note(key, signal, 1, seen.flat, seen.peak)
+                self._note(key, signal, 1, seen.flat, seen.peak, seen.step)
 
-    def _note(self, key: Key, signal: str, cycles: int, flat: float, peak: float) -> None:
+    def _note(self, key: Key, signal: str, cycles: int, flat: float, peak: float, step: float) -> None:
         work = (key.programme, key.tool, signal)
         self._by_programme[work] = max(self._by_programme.get(work, 0.0), flat)
         self._highest[signal] = max(self._highest.get(signal, 0.0), flat)
+        if step < math.inf:
+            self._steps[signal] = min(self._steps.get(signal, step), step)
         if key.tool:
             known = self._by_tool.get((key.tool, signal), (0, 0.0, 0.0))
             self._by_tool[(key.tool, signal)] = (known[0] + cycles, max(known[1], flat), max(known[2], peak))
@@ -196,9 +233,9 @@ class Memory:
         gone = [at for at in self._envelopes if at[0].programme == programme]
         for at in gone:
             del self._envelopes[at]
-        self._by_tool, self._by_programme, self._highest = {}, {}, {}
+        self._by_tool, self._by_programme, self._highest, self._steps = {}, {}, {}, {}
         for (key, signal), envelope in self._envelopes.items():
-            self._note(key, signal, envelope.cycles, envelope.flat, envelope.peak)
+            self._note(key, signal, envelope.cycles, envelope.flat, envelope.peak, envelope.step)
         return len(gone)
 
     def dumps(self) -> str:
@@ -209,8 +246,9 @@ class Memory:
             "envelopes": [
                 {
                     **key._asdict(), "signal": signal, "by": "line" if envelope.by_line else "time",
-                    "cycles": envelope.cycles, "flat": round(envelope.flat, 6), "peak": round(envelope.peak, 6),
-                    "bins": {str(place): round(level, 6) for place, level in sorted(envelope.bins.items())},
+                    "whole": _rounded(envelope.whole), "peak": round(envelope.peak, 6),
+                    "step": None if math.isinf(envelope.step) else round(envelope.step, 9),
+                    "places": {str(place): _rounded(known) for place, known in sorted(envelope.places.items())},
                 }
                 for (key, signal), envelope in self._envelopes.items()
             ],
@@ -237,15 +275,36 @@ class Memory:
         return memory
 
     def _fill(self, table: Any) -> None:
-        if table["version"] != VERSION or table["bin_s"] != BIN_S:
+        if table["version"] not in (1, VERSION) or table["bin_s"] != BIN_S:
             raise ValueError(f"version {table['version']}, this guard writes version {VERSION}")
         for entry in table["envelopes"]:
             key = Key(str(entry["programme"]), str(entry["tool"]), int(entry["nth"]), str(entry["segment"]))
-            envelope = Envelope(entry["by"] == "line", int(entry["cycles"]), float(entry["flat"]))
-            envelope.peak = float(entry["peak"])
-            envelope.bins = {int(place): float(level) for place, level in entry["bins"].items()}
+            envelope = _version_1(entry) if table["version"] == 1 else _envelope(entry)
             self._envelopes[(key, str(entry["signal"]))] = envelope
-            self._note(key, str(entry["signal"]), envelope.cycles, envelope.flat, envelope.peak)
+            self._note(key, str(entry["signal"]), envelope.cycles, envelope.flat, envelope.peak, envelope.step)
+
+
+def _rounded(known: Reached) -> list[float]:
+    return [round(known.level, 6), round(known.low, 6), known.cycles]
+
+
+def _envelope(entry: Any) -> Envelope:
+    places = {int(place): _reached(known) for place, known in entry["places"].items()}
+    step = math.inf if entry["step"] is None else float(entry["step"])
+    return Envelope(entry["by"] == "line", _reached(entry["whole"]), places, float(entry["peak"]), step)
+
+
+def _reached(known: Any) -> Reached:
+    level, low, cycles = known
+    return Reached(float(level), float(low), int(cycles))
+
+
+def _version_1(entry: Any) -> Envelope:
+    """It did not tell how many cycles knew a place, nor how far they differed: as if one had, from nothing."""
+    by_line = entry["by"] == "line"
+    bins = {int(place): float(level) for place, level in entry["bins"].items()}
+    places = {p: Reached(level, 0.0, 1) for p, level in _widened(bins, _NEIGHBOURS, by_line=by_line).items()}
+    return Envelope(by_line, Reached(float(entry["flat"]), 0.0, int(entry["cycles"])), places, float(entry["peak"]))
 
 
 def write_whole(path: Path, text: str) -> None:

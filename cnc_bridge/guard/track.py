@@ -75,7 +75,7 @@ class Track:
     def resume(self, now: float) -> None:
         if self.paused is not None:
             alert, hold, _ = self.paused
-            self.alert_since = now - alert
+            self.alert_since = now - alert - self.period  # the one before and this one: two samples above
             self.hold_since = None if hold is None else now - hold
             self.paused = None
 

@@ -370,6 +370,71 @@ def test_by_block_a_slower_feed_changes_nothing() -> None:
     assert levels(run(2000.0, 0.1, 300.0)) == ["watch", "alert", "hold"]
 
 
+def test_cycles_that_agree_narrow_the_limit_and_those_that_differ_do_not() -> None:
+    def limit(loads: tuple[float, ...]) -> float:
+        one = learner()
+        for number, load in enumerate(loads):
+            cycle(one, number * 100.0, load)
+        assert one.learnt_cycles == 3
+        return cycle(one, 1000.0, 300.0)[0].limit
+
+    assert limit((40.0, 40.0, 40.0)) == pytest.approx(48.33, abs=0.01)
+    assert limit((30.0, 36.0, 40.0)) == pytest.approx(50.0)
+
+
+def test_a_place_that_one_cycle_alone_passed_is_judged_by_the_whole_piece() -> None:
+    one = learner(min_cycles=1)
+    cycle(one, 0.0, 40.0)
+    for signal, value in (("programme", "P1"), ("tool", "3"), ("execution", "ACTIVE")):
+        one.feed(1000.0, signal, value)
+    assert [v for n in range(10) for v in one.feed(1000.0 + n * PERIOD, "spindle_load", 40.0)] == []
+
+
+def test_a_tool_that_never_loaded_an_axis_says_nothing_of_it_in_a_new_programme() -> None:
+    one = taught(5, load=6.0)
+    for signal, value in (("programme", "P2"), ("tool", "3"), ("execution", "ACTIVE")):
+        one.feed(1000.0, signal, value)
+    assert [v for n in range(30) for v in one.feed(1000.0 + n * PERIOD, "spindle_load", 40.0)] == []
+
+
+def test_a_rounded_following_error_alerts_beyond_its_rounding_only() -> None:
+    one = learner()
+
+    def run(start: float, error: float) -> list[Verdict]:
+        out: list[Verdict] = []
+        for signal, value in (("programme", "P1"), ("tool", "3"), ("execution", "ACTIVE")):
+            one.feed(start, signal, value)
+        for at in range(100):
+            ts = start + at * PERIOD
+            out += one.feed(ts, "z_following_error", error if 40 <= at < 50 else (0.1 if at == 70 else 0.0))
+        one.feed(start + 10.0, "execution", "PROGRAM_COMPLETED")
+        return out
+
+    for number in range(3):
+        run(number * 100.0, 0.0)
+    assert run(1000.0, 0.1) == []
+    assert levels(run(2000.0, 0.4)) == ["watch", "alert", "hold"]
+
+
+def test_silence_in_a_tool_change_confirms_nothing() -> None:
+    one = guard()
+    assert levels(feed(one, [500.0])) == ["watch"]
+    one.feed(10.05, "tool", "4")
+    one.feed(10.06, "tool", "5")
+    assert [v for n in range(8, 180) for v in one.feed(10.0 + n * 0.01, "feed", 100.0)] == []
+
+
+def test_a_sample_before_a_masked_moment_and_one_after_it_alert_when_it_stayed_above() -> None:
+    one = guard(limits={"x_load": Limits(alert=100.0, hold=130.0)})
+    one.feed(0.1, "feed", 200.0)
+    assert levels(feed(one, [500.0], signal="x_load")) == ["watch"]
+    one.feed(10.05, "feed", 30_000)
+    assert one.feed(10.1, "x_load", 500.0) == []
+    one.feed(10.15, "feed", 200.0)
+    found = [v for n in range(2, 10) for v in one.feed(10.0 + n * PERIOD, "x_load", 500.0)]
+    assert levels(found) == ["alert"]
+
+
 def test_a_signal_that_was_always_nothing_has_no_limit() -> None:
     one = learner()
     for number in range(4):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cnc_bridge.guard.envelope import BadMemoryError, Key, Memory, Seen, line_place
+from cnc_bridge.guard.envelope import BadMemoryError, Key, Memory, Reached, Seen, line_place
 
 WORK = Key("P1", "3", 0, "")
 
@@ -18,7 +18,7 @@ def memory(cycles: int = 2) -> Memory:
     for number in range(cycles):
         seen = Seen()
         for place in range(10):
-            seen.add(place, 10.0 * place + number)
+            seen.add(place, 10.0 * place + number, change=0.5)
         one.teach({WORK: {"spindle_load": seen}})
     return one
 
@@ -30,7 +30,9 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     known, again = memory().envelope(WORK, "spindle_load"), back.envelope(WORK, "spindle_load")
     assert known is not None
     assert again is not None
-    assert (again.cycles, again.flat, again.bins) == (known.cycles, known.flat, known.bins)
+    assert (again.whole, again.places, again.peak, again.step) == (known.whole, known.places, known.peak, known.step)
+    assert (known.whole, known.at(5, by_line=False)) == (Reached(91.0, 90.0, 2), Reached(71.0, 70.0, 2))
+    assert back.step("spindle_load") == memory().step("spindle_load") == 0.5
     assert back.of_tool("3", "spindle_load") == (2, 91.0, 91.0)
     assert back.of_programme("P1", "3", "spindle_load") == back.highest("spindle_load") == 91.0
     assert [entry.name for entry in path.parent.iterdir()] == ["guard.json"]
@@ -77,7 +79,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         memory(5).save(path)
-    assert json.loads(path.read_text())["envelopes"][0]["cycles"] == 1
+    assert json.loads(path.read_text())["envelopes"][0]["whole"][2] == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["guard.json"]
 
 
@@ -99,9 +101,9 @@ def test_neighbours_count_and_far_places_do_not() -> None:
     one.teach({WORK: {"x_load": seen}})
     envelope = one.envelope(WORK, "x_load")
     assert envelope is not None
-    assert [envelope.level(place, by_line=False) for place in (40, 48, 50, 53, 60)] == [5.0, 80.0, 80.0, 80.0, 5.0]
-    assert envelope.level(5000, by_line=False) == 80.0
-    assert envelope.level(None, by_line=False) == 80.0
+    assert [envelope.at(place, by_line=False).level for place in (40, 48, 50, 53, 60)] == [5.0, 80.0, 80.0, 80.0, 5.0]
+    assert envelope.at(5000, by_line=False).level == 80.0
+    assert envelope.at(None, by_line=False).level == 80.0
 
 
 def test_blocks_know_their_seconds_and_the_ends_of_their_neighbours() -> None:
@@ -115,8 +117,29 @@ def test_blocks_know_their_seconds_and_the_ends_of_their_neighbours() -> None:
     assert envelope is not None
 
     def level(line: int, second: float) -> float:
-        return envelope.level(line_place(line, second), by_line=True)
+        return envelope.at(line_place(line, second), by_line=True).level
 
     assert [level(20, 10), level(30, 0), level(30, 10), level(10, 10), level(10, 19)] == [70.0, 70.0, 5.0, 5.0, 70.0]
     assert level(20, 500) == 70.0
     assert level(99, 0) == 70.0
+
+
+def test_a_file_of_the_first_version_is_read_as_if_one_cycle_had_passed_each_place(tmp_path: Path) -> None:
+    path = tmp_path / "guard.json"
+    entry = {**WORK._asdict(), "signal": "x_load", "by": "time", "cycles": 4, "flat": 30.0, "peak": 35.0}
+    path.write_text(json.dumps({"version": 1, "bin_s": 1.0, "envelopes": [{**entry, "bins": {"7": 30.0}}]}))
+    known = Memory.load(path).envelope(WORK, "x_load")
+    assert known is not None
+    assert (known.whole, known.at(8, by_line=False)) == (Reached(30.0, 0.0, 4), Reached(30.0, 0.0, 1))
+
+
+def test_a_slow_signal_counts_as_far_as_its_samples_lie_apart() -> None:
+    seen = Seen(reach=5)
+    for place in range(0, 60, 5):
+        seen.add(place, 50.0 if place == 30 else 5.0)
+    one = Memory()
+    one.teach({WORK: {"x_load": seen}})
+    envelope = one.envelope(WORK, "x_load")
+    assert envelope is not None
+    assert [envelope.at(place, by_line=False).level for place in (23, 26, 34, 37)] == [5.0, 50.0, 50.0, 5.0]
+    assert [envelope.at(place, by_line=False).cycles for place in (23, 26, 34, 37)] == [1] * 4
