@@ -331,7 +331,7 @@ class _Centre:
 
     def _client(self) -> httpx.AsyncClient:
         verify = ssl.create_default_context(cafile=self._ca) if self._ca is not None else True
-        return httpx.AsyncClient(timeout=_HTTP_S, verify=verify)
+        return httpx.AsyncClient(timeout=_HTTP_S, verify=verify, trust_env=False)  # in the shop, behind no proxy
 
     def _address(self, path: str) -> str:
         """Always the centre's own: a command can name a path, no other host."""

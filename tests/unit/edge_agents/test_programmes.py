@@ -1,15 +1,19 @@
-"""A machine that keeps another text than what is written: its memory is not written without end."""
+"""Programmes of a machine on the agent: repairs in vain, and the way to the centre."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from cnc_bridge.model import Value
 from cnc_bridge.port import Driver, Finding, ProgrammeFile
 from cnc_bridge.settings import DriverSettings
-from edge_agents.parts.programmes import Exchange, Programmes, _Intent
+from edge_agents.parts.programmes import Exchange, Programmes, _Centre, _Intent
 
 
 class FakeSettings(DriverSettings):
@@ -53,3 +57,22 @@ async def test_a_repair_in_vain_is_tried_ever_later(tmp_path: Path) -> None:
         pauses.append(programmes._until_next_repair())
     assert pauses == [2.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3600.0, 3600.0, 3600.0]
     assert driver.writes == 8
+
+
+async def test_the_centre_is_asked_directly_whatever_proxy_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nM30")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with server:
+        centre = _Centre(Exchange(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        assert await centre.fetch("/api/programmes/blobs/x", hashlib.sha256(b"M30").hexdigest(), 3) == b"M30"
