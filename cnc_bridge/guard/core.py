@@ -376,7 +376,7 @@ class Guard:
                 if whole is None or mask is not None:
                     cap_why = mask.why if mask is not None else "outil connu, programme nouveau : pas d'arrêt"
                 else:
-                    learnt_hold = whole * self.settings.hold_factor
+                    learnt_hold = whole
                     hold = learnt_hold if hold is None else min(hold, learnt_hold)
                 if cap_why and hold is None:
                     cap = "alert"
@@ -389,7 +389,7 @@ class Guard:
     def _learnt(
         self, track: Track, key: Key, place: int | None, *, by_line: bool
     ) -> tuple[float | None, float | None, float]:
-        """The learnt limit here, that of this tool in the whole programme (None: must not hold), the highest spike.
+        """The learnt limit here, that of a hold (None: must not hold), the highest spike.
 
         A hold needs both: a load that this tool bears elsewhere in the programme may be a cycle that runs late, a load
         that it never bore is not.
@@ -406,13 +406,15 @@ class Guard:
             elsewhere = max(here.level, self.memory.of_programme(key.programme, key.tool, name))
             widest = self._with_margin(track, elsewhere, self._usual_share(envelope.cycles), envelope.cycles)
             if here.cycles < _PLACE_CYCLES:
-                here = envelope.whole  # one cycle passed here then: the next may do this a little earlier or later
-            level = self._with_margin(track, here.level, self._share(here), here.cycles)
-            return min(level, widest), widest, envelope.peak * (1.0 + self.settings.margin)
+                here = envelope.whole  # so few: the next cycle may do this a little earlier or later
+            rounding = self._rounding(track)
+            level = max(self._with_margin(track, here.level, self._share(here), here.cycles), here.level + rounding)
+            hold = max(widest * self.settings.hold_factor, elsewhere + rounding)
+            return min(level, max(widest, elsewhere + rounding)), hold, envelope.peak * (1.0 + self.settings.margin)
         of_tool = self.memory.of_tool(key.tool, name) if key.tool else None
         if of_tool is not None and of_tool[0] >= enough and not self._idle(track, of_tool[1]):
             level = self._with_margin(track, of_tool[1], self._usual_share(1), 1)
-            return level, None, of_tool[2] * (1.0 + self.settings.margin)
+            return max(level, of_tool[1] + self._rounding(track)), None, of_tool[2] * (1.0 + self.settings.margin)
         return None, None, 0.0
 
     def _usual_share(self, cycles: int) -> float:
@@ -432,13 +434,16 @@ class Guard:
         floor = LEAST_PERCENT / 2 if about.unit == "%" else 0.1 * self.memory.highest(about.name)
         return about.family in ("spindle", "axis", "other") and level < floor
 
+    def _rounding(self, track: Track) -> float:
+        """What a signal in mm or g shows of nothing; floors in % and shares of the highest are beyond it."""
+        return _ROUNDING * (self.memory.step(track.about.name) or 0.0) if _is_fine(track.about) else 0.0
+
     def _with_margin(self, track: Track, level: float, share: float, cycles: int) -> float:
         """The floor keeps the noise of an idle axis from being a limit."""
         about = track.about
         usual = _has_usual_unit(about)
         floor = max(_FLOOR[about.family] if usual else 0.0, (0.1 if usual else 0.2) * self.memory.highest(about.name))
-        rounding = _ROUNDING * (self.memory.step(about.name) or 0.0) if _is_fine(about) else 0.0
-        limit = level + max(share * level, floor * (1.0 + 1.0 / cycles), rounding)
+        limit = level + max(share * level, floor * (1.0 + 1.0 / cycles))
         return max(limit, LEAST_PERCENT) if about.unit == "%" else limit
 
     def _learn(

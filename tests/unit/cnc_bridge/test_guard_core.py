@@ -413,7 +413,7 @@ def test_a_rounded_following_error_alerts_beyond_its_rounding_only() -> None:
     for number in range(3):
         run(number * 100.0, 0.0)
     assert run(1000.0, 0.1) == []
-    assert levels(run(2000.0, 0.4)) == ["watch", "alert", "hold"]
+    assert levels(run(2000.0, 0.3)) == ["watch", "alert", "hold"]
 
 
 def test_silence_in_a_tool_change_confirms_nothing() -> None:
