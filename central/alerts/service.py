@@ -17,6 +17,7 @@ from sqlalchemy import case, func, select
 from central.alerts import rules
 from central.alerts.models import Alert
 from central.alerts.rules import LABELS, LEVELS, Level, graver
+from central.audit import service as audit
 from central.core.uow import UnitOfWork
 
 
@@ -150,13 +151,14 @@ async def is_open(uow: UnitOfWork, key: str) -> bool:
 
 
 async def acknowledge(uow: UnitOfWork, alert_id: int, by: str) -> None:
-    """Somebody has seen it; it stays open until its cause is gone. The row itself keeps by whom. Raises LookupError."""
+    """Somebody has seen it; it stays open until its cause is gone. Raises LookupError."""
     alert = await uow.session.get(Alert, alert_id)
     if alert is None:
         raise LookupError(f"Alerte inconnue : {alert_id}")
     if alert.acknowledged_at is not None:
         return
     alert.acknowledged_at, alert.acknowledged_by = uow.now, by
+    await audit.record(uow, who=by, what="alerts.acknowledge", subject=f"alert:{alert.id}", key=alert.key)
     await uow.session.flush()
     _changed(uow, alert)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,13 +19,11 @@ from central.core.facts import Fact
 from central.core.uow import UnitOfWork
 from central.fleet.models import FleetAgent, FleetSource
 from central.machines import service as machines
-from contracts import topics
-from contracts.control import AgentState, Restart
+from contracts.control import AgentState
 from contracts.facts import SourceStatus
 
 log = logging.getLogger(__name__)
 
-_COMMAND_LIFE = timedelta(minutes=1)
 _LEVELS: dict[str, Level] = {"covered": "medium", "moved": "high", "full": "critical"}
 _TROUBLES = {
     "lost": "liaison perdue",
@@ -165,13 +162,6 @@ async def sources(uow: UnitOfWork, *, problems_only: bool = True) -> list[Source
         SourceView(s.agent, s.source, s.status, s.code, s.message, s.machine, s.rack, s.at)
         for s in await uow.session.scalars(query)
     ]
-
-
-async def restart(uow: UnitOfWork, agent: str, part: str) -> str:
-    """Ask an agent to restart one part; returns the command's id, answered by an ``agent.answered`` fact."""
-    command = Restart(id=uuid.uuid4().hex, expires=uow.now + _COMMAND_LIFE, part=part)
-    uow.publish(topics.command(uow.settings.site, agent, "restart"), msgspec.json.encode(command))
-    return command.id
 
 
 async def note_sources(uow: UnitOfWork, facts: Sequence[Fact[SourceStatus]]) -> None:

@@ -153,13 +153,16 @@ async def add_from_machine(uow: UnitOfWork, programme_id: int, stored: Stored, w
     return number
 
 
-async def act(uow: UnitOfWork, actor: Actor, version_id: int, what: Act, comment: str = "") -> int:
+async def act(
+    uow: UnitOfWork, actor: Actor, version_id: int, what: Act, comment: str = "", *, programme_id: int | None = None
+) -> int:
     """Submit, validate, send back or withdraw a version; its programme's id.
 
-    A version that becomes valid makes the former one obsolete. Raises NotYoursError, LookupError, ValueError.
+    A version that becomes valid makes the former one obsolete. With `programme_id` it must be one of that programme.
+    Raises NotYoursError, LookupError, ValueError.
     """
     row = await uow.session.get(CnVersion, version_id)
-    if row is None:
+    if row is None or programme_id not in (None, row.programme_id):
         raise LookupError("Cette version n'existe pas.")
     after = rules.judged(_status(row), what, actor.role)
     if after == "validated":

@@ -241,7 +241,7 @@ async def act(request: Request, programme_id: int, version_id: int, act: Act) ->
     message = ""
     try:
         async with units_of(request).begin() as uow:
-            await service.act(uow, PAGE, version_id, act)
+            await service.act(uow, PAGE, version_id, act, programme_id=programme_id)
     except (LookupError, ValueError, PermissionError) as error:
         message = str(error)
     return await _again(request, programme_id, message)

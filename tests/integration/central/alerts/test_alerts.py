@@ -6,6 +6,7 @@ import pytest
 
 from central.alerts import service as alerts
 from central.alerts.service import Cause
+from central.audit import service as audit
 from tests.integration.central.work.harness import at, open_shop
 
 
@@ -88,3 +89,12 @@ async def test_a_grave_one_is_not_hidden_by_many_newer_ones(database_url: str) -
         assert [a.id for a in await alerts.open_alerts(uow, limit=3)] == [grave, light[5], light[4]]
         assert (await alerts.open_alerts(uow))[-1].id == seen
         assert await alerts.count_open(uow) == 8
+
+
+async def test_who_has_seen_it_outlives_the_alert(database_url: str) -> None:
+    async with open_shop(database_url) as shop, shop.units.begin() as uow:
+        number = await alerts.raise_alert(uow, "k", "high", "Alarme")
+        await alerts.acknowledge(uow, number, "p-1")
+        await alerts.acknowledge(uow, number, "p-2")
+        [seen] = await audit.entries(uow, subject=f"alert:{number}")
+        assert (seen.who, seen.what, seen.detail["key"]) == ("p-1", "alerts.acknowledge", "k")
