@@ -200,7 +200,8 @@ class Driver(abc.ABC):
     DriverFaultError when there is none.
     """
 
-    repeat_problem_s = 60.0
+    repeat_problem_s = (60.0, 3600.0)
+    """The same problem again: after a minute, then each time twice as late, up to an hour."""
 
     def __init__(self, settings: DriverSettings, clock: Clock | None = None) -> None:
         self.settings = settings
@@ -209,7 +210,8 @@ class Driver(abc.ABC):
         self._closing = asyncio.Event()
         self._up = False
         self._up_since = 0.0
-        self._reported: dict[tuple[str, str], float] = {}
+        self._reported: dict[tuple[str, str], tuple[float, float]] = {}
+        """When each problem was last told, and how long it then waits."""
         self._others: dict[str, set[str]] = {}
         self._thinned_said = 0
 
@@ -383,7 +385,7 @@ class Driver(abc.ABC):
         self._stream.put(Condition(name, level, code, "", source_time, received, sole=True))
 
     def _problem(self, code: str, about: str, message: str, message_fr: str) -> None:
-        """Report once; the same again only after a minute. Beyond `MOST_OF_A_CODE`, the others are one problem."""
+        """Report once; the same again ever later. Beyond `MOST_OF_A_CODE`, the others are one problem."""
         if (code, about) not in self._reported:
             others = self._others.setdefault(code, set())
             if others or sum(known == code for known, _ in self._reported) >= MOST_OF_A_CODE:
@@ -395,9 +397,10 @@ class Driver(abc.ABC):
                 message_fr = f"{message_fr} De même pour d'autres ({len(others)} au moins), nommés au journal."
         now = self.clock.now()
         last = self._reported.get((code, about))
-        if last is not None and now.mono - last < self.repeat_problem_s:
+        first_s, most_s = self.repeat_problem_s
+        if last is not None and now.mono - last[0] < last[1]:
             return
-        self._reported[(code, about)] = now.mono
+        self._reported[(code, about)] = (now.mono, first_s if last is None else min(2 * last[1], most_s))
         self._warn(message)
         self._stream.put(Problem(code, about, message, message_fr, now))
 

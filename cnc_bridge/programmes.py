@@ -136,6 +136,9 @@ async def recover(driver: Driver, current: Current, name: str, content: bytes, f
         return await _write(driver, current, name, content, former)
     if there is not None and await _same(there, former.text, name):
         return Outcome("restored", f"L'envoi de « {name} » a été coupé : l'ancien texte est intact.", there)
+    if there is not None and not _is_cut(there, content, name):
+        said = f"L'envoi de « {name} » a été coupé, et la machine tient un autre texte : il est laissé tel quel."
+        return Outcome("broken", f"{said} Le relire à la commande avant de le lancer.", there)
     return await _restored(driver, current, name, former, f"L'envoi de « {name} » a été coupé.")
 
 
@@ -214,6 +217,17 @@ async def _restored(driver: Driver, current: Current, name: str, former: Former,
     if there is not None and await _same(there, former.text, name):
         return Outcome("restored", f"{said} L'ancien texte est remis, relu identique.", there)
     return Outcome("broken", f"{said} {danger}", there)
+
+
+def _is_cut(there: bytes, content: bytes, name: str) -> bool:
+    """Whether `there` is a beginning of `content`, as a sending that was cut leaves it: nobody's own text."""
+    lines, whole = texts.normalised(there, name), texts.normalised(content, name)
+    if not lines:
+        return True
+    *before, last = lines
+    return (
+        whole[: len(before)] == before and len(before) < len(whole) and whole[len(before)].startswith(last.rstrip("% "))
+    )
 
 
 def _is_former(there: bytes | None, former: Former) -> bool:

@@ -95,7 +95,9 @@ class _Journal:
         try:
             intent = msgspec.json.decode((self._folder / "intent.json").read_bytes(), type=_Intent)
             former = (self._folder / "former").read_bytes() if intent.had_former else None
-            return intent, (self._folder / "new").read_bytes(), Former(former)
+            new = (self._folder / "new").read_bytes()
+            # cut while the next sending was noted: that one had not begun, and the one before had ended
+            return None if texts.sha256(new) != intent.sha256 else (intent, new, Former(former))
         except FileNotFoundError:
             return None
 

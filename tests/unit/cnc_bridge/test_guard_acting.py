@@ -10,7 +10,7 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
 from cnc_bridge.guard import Guard, GuardSettings, Limits
-from cnc_bridge.guard.acting import SampleAge, Standstill, Trips, gpio_relay
+from cnc_bridge.guard.acting import SampleAge, Standstill, Trips, Unsent, gpio_relay
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
 
@@ -48,6 +48,31 @@ def test_a_controller_clock_that_was_set_back_makes_no_old_samples() -> None:
     assert age.of(NOW, NOW, 0.0) == 0.0
     assert age.of(NOW - timedelta(hours=1), NOW, 1.0) is None
     assert age.of(NOW - timedelta(hours=1) + timedelta(seconds=1), NOW + timedelta(seconds=1), 2.0) == 0.0
+
+
+@pytest.mark.parametrize("step", [-30.0, -5.0, 5.0, 29.0])
+def test_a_wall_clock_that_was_set_makes_no_wrong_ages(step: float) -> None:
+    age = SampleAge()
+    ages = []
+    for tenth in range(100):
+        real = tenth / 10
+        set_by = step if real >= 3.0 else 0.0
+        ages.append(age.of(NOW + timedelta(seconds=real), NOW + timedelta(seconds=real + set_by), 100.0 + real))
+    assert ages[:30] == [pytest.approx(0.0)] * 30
+    assert all(one is None or one == pytest.approx(0.0) for one in ages[30:])
+    assert ages[-1] == pytest.approx(0.0)
+    late = age.of(NOW + timedelta(seconds=9.5), NOW + timedelta(seconds=10.0 + step), 110.0)
+    assert late == pytest.approx(0.5)
+
+
+def test_a_sample_on_its_way_while_the_clock_of_both_is_set_back_does_not_count() -> None:
+    age = SampleAge()
+    assert age.of(NOW, NOW, 0.0) == 0.0
+    assert age.of(NOW + timedelta(seconds=1), NOW - timedelta(seconds=9), 1.0) is None  # stamped before the step
+    for second in range(2, 6):
+        at = NOW + timedelta(seconds=second - 10)
+        last = age.of(at, at, float(second))
+    assert last == 0.0
 
 
 def tripping() -> tuple[Guard, Trips]:
@@ -124,3 +149,54 @@ def test_a_relay_on_a_pin_closes_and_opens_again() -> None:
     finally:
         factory.reset()
         Device.pin_factory = previous
+
+
+def failing() -> tuple[Guard, Trips, Unsent]:
+    """A hold did not pass at 10.4 s."""
+    guard, trips = tripping()
+    unsent = Unsent(guard)
+    for number in range(100, 104):
+        for verdict in guard.feed(number * 0.1, "spindle_load", 500.0):
+            trip = trips.add(verdict, "failed")
+            if verdict.level == "hold":
+                unsent.add(trip, number * 0.1, 10.4)
+    assert unsent
+    return guard, trips, unsent
+
+
+def test_a_hold_that_did_not_pass_is_due_again_every_half_second_while_above() -> None:
+    guard, trips, unsent = failing()
+    sent = []
+    for number in range(104, 300):
+        guard.feed(number * 0.1, "spindle_load", 500.0)
+        assert trips.due(number * 0.1) == []
+        if unsent.due(number * 0.1):
+            sent.append(number)
+            unsent.failed(number * 0.1)
+    assert len(sent) == pytest.approx(196 / 5, abs=8)
+    ((trip, _),) = unsent.take()
+    assert trip.tries == len(sent)
+    ((told, points),) = trips.due(30.0)
+    assert told is trip
+    assert points[0].ts == pytest.approx(9.0)
+
+
+def test_a_dip_sends_nothing_and_ends_nothing_and_a_calm_moment_ends_it() -> None:
+    guard, trips, unsent = failing()
+    guard.feed(11.0, "spindle_load", 20.0)
+    assert not unsent.due(11.0)
+    guard.feed(11.1, "spindle_load", 500.0)
+    assert unsent.due(11.1)
+    for number in range(112, 130):
+        guard.feed(number * 0.1, "spindle_load", 20.0)
+        assert not unsent.due(number * 0.1)
+    assert not unsent
+    ((trip, _),) = trips.due(13.0)
+    assert trip.outcome == "failed"
+
+
+def test_a_guard_that_is_not_armed_sends_nothing_again() -> None:
+    guard, _, unsent = failing()
+    guard.armed = False
+    assert not unsent.due(11.0)
+    assert not unsent

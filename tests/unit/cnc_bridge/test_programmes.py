@@ -208,6 +208,16 @@ async def test_a_sending_that_was_cut_off_ends_whole(
     assert (outcome.result, machine.memory.get("O1234")) == (result, left)
 
 
+async def test_a_text_of_somebody_s_own_is_not_overwritten_after_a_cut() -> None:
+    """A person may have loaded his own programme before the power, and the agent, came back."""
+    own = b"O1234\nG0 X77\nM30\n"
+    machine = FakeMachine({"O1234": own})
+    outcome = await recover(machine, lambda: machine.values, "O1234", NEW, Former(OLD))
+    assert outcome is not None
+    assert (outcome.result, machine.memory["O1234"], machine.writes) == ("broken", own, [])
+    assert "autre texte" in outcome.message
+
+
 async def test_nothing_is_recovered_while_the_machine_runs() -> None:
     machine = FakeMachine({"O1234": NEW[:9]})
     machine.values = {"execution": "ACTIVE"}

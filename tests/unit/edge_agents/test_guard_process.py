@@ -177,11 +177,18 @@ async def test_a_velocity_of_0_before_the_command_is_no_proof() -> None:
     assert trips(said)[0].outcome == "deferred"
 
 
+async def crash_and_calm(driver: FakeDriver) -> None:
+    await crash(driver)
+    await driver.samples("spindle_load", *[20.0] * 200)
+
+
 async def test_a_hold_that_does_not_arrive_is_said_failed_and_the_guard_stays_armed() -> None:
     def fail() -> None:
         raise DriverFaultError("closed", "not connected", "Machine non connectée.")
 
-    said, _, runner = await run(machine(mode="hold"), crash, tripped, prepare=lambda _, d: setattr(d, "on_hold", fail))
+    said, _, runner = await run(
+        machine(mode="hold"), crash_and_calm, tripped, prepare=lambda _, d: setattr(d, "on_hold", fail)
+    )
     assert (trips(said)[0].outcome, runner.guard.armed) == ("failed", True)
 
 
@@ -192,8 +199,33 @@ async def test_a_hold_that_fails_in_an_unexpected_way_is_told_and_the_guard_goes
 
         driver.on_hold = bug
 
-    said, driver, runner = await run(machine(mode="hold"), crash, tripped, prepare=prepare)
-    assert ([trip.outcome for trip in trips(said)], len(driver.holds), runner.guard.armed) == (["failed"], 1, True)
+    said, _, runner = await run(machine(mode="hold"), crash_and_calm, tripped, prepare=prepare)
+    assert ([trip.outcome for trip in trips(said)], runner.guard.armed) == (["failed"], True)
+
+
+async def test_a_hold_that_does_not_pass_is_sent_again_until_it_does_and_told_once() -> None:
+    async def stuck(driver: FakeDriver) -> None:
+        await crash(driver)
+        while True:
+            await driver.samples("spindle_load", 180.0)
+
+    def prepare(_: GuardRunner, driver: FakeDriver) -> None:
+        def answer() -> None:
+            if len(driver.holds) < 3:
+                raise DriverFaultError("closed", "not connected", "Machine non connectée.")
+            asyncio.get_running_loop().call_later(0.03, driver.say, "feed", 0.0)
+
+        driver.on_hold = answer
+
+    said, driver, runner = await run(machine(mode="hold"), stuck, tripped, prepare=prepare)
+    (trip,) = trips(said)
+    assert (trip.level, trip.outcome, len(driver.holds), runner.guard.armed) == ("hold", "held", 3, False)
+    assert all(later - sooner >= 0.5 for sooner, later in zip(driver.holds, driver.holds[1:], strict=False))
+    assert trip.latency_ms is not None
+    assert trip.latency_ms >= 1000
+    assert "3 essais" in trip.why
+    assert [one.french != "" for one in said if isinstance(one, Noted)] == [True, False]
+    assert sum(isinstance(one, Disarmed) for one in said) == 1
 
 
 async def test_a_relay_that_breaks_does_not_keep_the_driver_from_holding() -> None:

@@ -13,6 +13,7 @@ import pytest
 from cnc_bridge.model import Value
 from cnc_bridge.port import Driver, Finding, ProgrammeFile
 from cnc_bridge.settings import DriverSettings
+from contracts.programmes import sha256
 from edge_agents.parts.programmes import Exchange, Programmes, _Centre, _Intent
 
 
@@ -23,11 +24,11 @@ class FakeSettings(DriverSettings):
 
 
 class FakeChanging(Driver):
-    """Puts a block of its own into whatever it takes."""
+    """Keeps the beginning only of whatever it takes."""
 
     def __init__(self) -> None:
         super().__init__(FakeSettings(kind="fake", allow=("programme",)))
-        self.text, self.writes = b"half of a prog", 0
+        self.text, self.writes = b"G0", 0
 
     async def _session(self) -> None: ...
 
@@ -42,7 +43,7 @@ class FakeChanging(Driver):
 
     async def _write_programme(self, name: str, content: bytes) -> None:
         self.writes += 1
-        self.text = b"G54\n" + content
+        self.text = b"G0"
 
 
 async def test_a_repair_in_vain_is_tried_ever_later(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ async def test_a_repair_in_vain_is_tried_ever_later(tmp_path: Path) -> None:
     desk: Any = SimpleNamespace(outbox=SimpleNamespace(path=tmp_path / "o.db"))
     following: Any = SimpleNamespace(current=ready)
     programmes = Programmes("tour-1", driver, following, desk, Exchange(every_s=60.0))
-    programmes._journal.begin(_Intent("O1", "0" * 64, had_former=True), b"G0 X2\nM30\n", b"G0 X1\nM30\n")
+    programmes._journal.begin(_Intent("O1", sha256(b"G0 X2\nM30\n"), had_former=True), b"G0 X2\nM30\n", b"G0 X1\nM30\n")
     pauses = [programmes._until_next_repair()]
     for _ in range(8):
         assert not await programmes._recovered()
