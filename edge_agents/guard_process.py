@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Final, TypeAlias
 import msgspec
 
 from cnc_bridge.config import ConfigError, MachineSource, parse
-from cnc_bridge.guard.acting import Outcome, Relay, SampleAge, Standstill, Trip, Trips, gpio_relay
+from cnc_bridge.guard.acting import Outcome, Relay, SampleAge, Standstill, Trip, Trips, Unsent, gpio_relay
 from cnc_bridge.guard.core import Guard, Verdict
 from cnc_bridge.guard.envelope import BadMemoryError, Memory, write_whole
 from cnc_bridge.guard.settings import GuardSettings
@@ -89,6 +89,8 @@ class GuardRunner:
         self._relay = relay
         self._mono = mono
         self._trips = Trips(guard)
+        self._unsent = Unsent(guard)
+        self._hold_failing = False
         self._ages: dict[str, SampleAge] = {}
         self._blind_after = guard.settings.blind_after_s or source.stale_after_s
         self._heard = self._up_since = mono()
@@ -118,6 +120,7 @@ class GuardRunner:
                             return
                         waiting = asyncio.ensure_future(anext(stream))
                         await self._take(batch)
+                    await self._hold_again()
                     self._tell(flush=False)
                     self._look()
                     self._save()
@@ -148,6 +151,7 @@ class GuardRunner:
                 self._up, self._up_since, self._trouble = event.up, event.received.mono, ""
                 if not event.up:
                     self.guard.lost()
+                    self._unsent.take()  # once it is back and still above, the guard says `hold` anew
                     self._ages.clear()
                     self._judged = float("-inf")
             elif isinstance(event, Problem):
@@ -190,31 +194,64 @@ class GuardRunner:
 
     async def _hold(self, verdict: Verdict, heard: float, age: float | None) -> None:
         """Feed hold, first of all; everything else afterwards."""
+        out = self._mono()
+        outcome = await self._command()
+        trip = self._trips.add(verdict, outcome)
+        trip.age_s, trip.latency_s, trip.feed = age, max(0.0, out - heard), self.guard.context.feed
+        trip.tries += 1
+        if outcome == "deferred":
+            self._sent(out, [(trip, heard), *self._unsent.take()])
+        elif outcome == "failed" or self._relay is not None:
+            self._unsent.add(trip, heard, self._mono())
+            self._say_failing()
+
+    async def _hold_again(self) -> None:
+        """A hold that did not pass, once more while it is still due."""
+        if self._unsent and self._mono() - self._heard > self._blind_after:
+            self._unsent.take()  # who knows whether it is still above
+        if self._unsent and self._unsent.due(self._mono()):
+            out = self._mono()
+            outcome = await self._command(again=True)
+            self._unsent.failed(self._mono())
+            if outcome == "deferred":
+                self._sent(out, self._unsent.take())
+        self._say_failing()
+
+    async def _command(self, *, again: bool = False) -> Outcome:
+        """Send the hold, by the relay and by the driver. `deferred`: sent, and then the guard is not armed any more."""
+        level = logging.DEBUG if again else logging.ERROR
         outcome: Outcome = "deferred"
         by_relay = self._relay is not None and self._close_contact(self._relay)
-        out = self._mono()
         try:
             async with asyncio.timeout(self._settings.held_within_s):
                 await self._driver.hold()
         except NotAllowedError as error:
             outcome = "refused"
-            _log.error("hold refused: %s", error)
+            _log.log(level, "hold refused: %s", error)
         except (DriverFaultError, TimeoutError) as error:
             outcome = "failed"
-            _log.error("hold not delivered: %s", error)
+            _log.log(level, "hold not delivered: %s", error)
         except Exception:  # noqa: BLE001 - whatever a library raises, the trip is told and the guard goes on
             outcome = "failed"
-            _log.exception("hold not delivered")
-        commanded = outcome == "deferred" or by_relay
-        if commanded:
+            _log.log(level, "hold not delivered", exc_info=True)
+        if outcome == "deferred" or by_relay:
+            outcome = "deferred"
             self.guard.armed = False
             self._say(Disarmed())
-        trip = self._trips.add(verdict, "deferred" if commanded else outcome)
-        trip.age_s, trip.latency_s, trip.feed = age, max(0.0, out - heard), self.guard.context.feed
-        if commanded:
-            trip.standstill = self._standstill = Standstill(
-                out, self._settings.held_within_s, self._settings.standstill
-            )
+        return outcome
+
+    def _sent(self, out: float, trips: list[tuple[Trip, float]]) -> None:
+        """A hold went out at `out`: all these trips wait for the same standstill."""
+        self._standstill = Standstill(out, self._settings.held_within_s, self._settings.standstill)
+        for trip, heard in trips:
+            trip.outcome, trip.standstill, trip.latency_s = "deferred", self._standstill, max(0.0, out - heard)
+
+    def _say_failing(self) -> None:
+        """At once, once, and when it is over: the trip itself is told at the end."""
+        if bool(self._unsent) != self._hold_failing:
+            self._hold_failing = bool(self._unsent)
+            french = "Garde : l'arrêt commandé n'est pas passé, elle réessaie. Arrêter la machine à la main."
+            self._say(Noted("guard_hold_failed", french if self._hold_failing else ""))
 
     @staticmethod
     def _close_contact(relay: Relay) -> bool:
@@ -242,6 +279,9 @@ class GuardRunner:
             why += " ; arrêt déjà commandé : garde à réarmer"
         elif verdict.level == "hold" and self._settings.mode == "alert":
             why += " ; un arrêt serait dû (mode alerte)"
+        if trip.tries > 1:
+            passed = "n'est pas passé" if trip.standstill is None else "est passé"
+            why += f" ; l'arrêt {passed} après {trip.tries} essais"
         return Tripped(
             at(verdict.ts), verdict.level, verdict.signal, verdict.unit, verdict.value, verdict.limit, why,
             trip.outcome, verdict.programme, verdict.tool, _ms(trip.age_s), _ms(trip.latency_s), _ms(trip.stop_s),

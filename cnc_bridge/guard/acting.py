@@ -13,6 +13,11 @@ from cnc_bridge.guard.core import RANK, Guard, Verdict
 from cnc_bridge.guard.track import Point
 
 Outcome = Literal["none", "shadow", "held", "deferred", "refused", "failed"]
+RETRY_S = 0.5
+"""A hold that did not pass is sent again so often."""
+_CALM_S = 1.0
+_STEP_S, _SLEW = 0.1, 0.001
+_SETTLE_S = 2.0
 _EVERY_S = {"watch": 60.0, "alert": 10.0}
 """A signal that dances around its limit tells so once in this time, not a thousand times."""
 
@@ -50,18 +55,27 @@ class SampleAge:
 
     The smallest (received - source) of the last 5 to 10 minutes is taken for the two clocks' offset, so what is seen is
     the delay beyond the least delayed sample: queues, publishing, polling. A constant delay of the network is not seen.
+    When this computer's wall clock is set, its steps differ from the monotonic clock's: it begins again, and tells no
+    age until what was on its way then has arrived.
     """
 
     def __init__(self) -> None:
         self._best: float | None = None
         self._older: float | None = None
         self._since = 0.0
+        self._last: tuple[datetime, float] | None = None
+        self._settled = float("-inf")
 
     def of(self, source: datetime | None, wall: datetime, mono: float) -> float | None:
         """Seconds; None without a source time, or when it is not believable (a clock that was set)."""
+        if self._is_set(wall, mono):
+            self._settled = mono + _SETTLE_S
         if source is None:
             return None
         lag = (wall - source).total_seconds()
+        if mono < self._settled:
+            self._best, self._older, self._since = lag, None, mono
+            return None
         if self._best is None or mono - self._since > 300.0:
             self._older, self._best, self._since = self._best, lag, mono
         self._best = min(self._best, lag)
@@ -70,6 +84,14 @@ class SampleAge:
             self._best, self._older = lag, None
             return None
         return age
+
+    def _is_set(self, wall: datetime, mono: float) -> bool:
+        """Whether the wall clock was set since the sample before; a slewed clock is not."""
+        before, self._last = self._last, (wall, mono)
+        if before is None:
+            return False
+        walked, ran = (wall - before[0]).total_seconds(), mono - before[1]
+        return abs(walked - ran) > _STEP_S + _SLEW * abs(ran)
 
 
 class Trip(msgspec.Struct):
@@ -83,6 +105,12 @@ class Trip(msgspec.Struct):
     feed: float | None = None
     standstill: Standstill | None = None
     others: int = 0
+    tries: int = 0
+    """How often its hold was sent; more than once when it did not pass at first."""
+    trying: bool = False
+    """Its hold did not pass and is sent again: it is told when that is over."""
+    curve: list[Point] | None = None
+    """What the ring saw, kept while it waits for longer than the ring remembers."""
 
     @property
     def stop_s(self) -> float | None:
@@ -124,15 +152,20 @@ class Trips:
             if trip.standstill is not None:
                 trip.standstill.tick(now)
                 trip.outcome = trip.standstill.outcome or ("deferred" if flush else trip.outcome)
-            waiting = trip.standstill is not None and trip.standstill.outcome is None
+            waiting = trip.trying or (trip.standstill is not None and trip.standstill.outcome is None)
+            if waiting and trip.curve is None and now >= trip.until:
+                trip.curve = self._curve(trip)
             if not flush and (now < trip.until or waiting):
                 continue
             del self._open[signal]
             if self._is_news(trip, now):
                 trip.others += self._untold.pop(signal, 0)
-                since = trip.verdict.first - self._guard.settings.before_s
-                out.append((trip, self._guard.seen(signal, since, trip.until)))
+                out.append((trip, self._curve(trip) if trip.curve is None else trip.curve))
         return out
+
+    def _curve(self, trip: Trip) -> list[Point]:
+        since = trip.verdict.first - self._guard.settings.before_s
+        return self._guard.seen(trip.verdict.signal, since, trip.until)
 
     def _is_news(self, trip: Trip, now: float) -> bool:
         signal, level = trip.verdict.signal, trip.verdict.level
@@ -142,6 +175,63 @@ class Trips:
             return False
         self._told[(signal, level)] = now
         return True
+
+
+class Unsent:
+    """Holds that did not pass. Each is due again while the guard is armed and its signal stays above the hold limit.
+
+    A short dip below sends nothing and ends nothing: the guard itself says `hold` anew only after a calm moment.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._trips: dict[str, tuple[Trip, float]] = {}
+        self._calm: dict[str, float] = {}
+        self._next = float("-inf")
+
+    def __bool__(self) -> bool:
+        return bool(self._trips)
+
+    def add(self, trip: Trip, heard: float, now: float) -> None:
+        """The hold of `trip`, whose sample was heard at `heard`, did not pass at `now`."""
+        trip.trying = True
+        self._trips.setdefault(trip.verdict.signal, (trip, heard))
+        self._next = now + RETRY_S
+
+    def failed(self, now: float) -> None:
+        """Nor did it pass at `now`."""
+        self._next = now + RETRY_S
+        for trip, _ in self._trips.values():
+            trip.tries += 1
+
+    def take(self) -> list[tuple[Trip, float]]:
+        """All of them, with the time each was heard: sent, or over. They are told from now on."""
+        taken = list(self._trips.values())
+        self._trips, self._calm = {}, {}
+        for trip, _ in taken:
+            trip.trying = False
+        return taken
+
+    def due(self, now: float) -> bool:
+        """Whether to send it again now. What is over is dropped."""
+        if not self._guard.armed:
+            self.take()
+        wanted = False
+        for signal, (trip, _) in list(self._trips.items()):
+            if self._lasts(trip):
+                self._calm.pop(signal, None)
+                wanted = True
+            elif now - self._calm.setdefault(signal, now) > max(_CALM_S, 3 * self._guard.period(signal)):
+                trip.trying = False
+                del self._trips[signal], self._calm[signal]
+        return wanted and now >= self._next and not self._guard.context.tapping
+
+    def _lasts(self, trip: Trip) -> bool:
+        signal = trip.verdict.signal
+        if signal not in self._guard.seeing or not self._guard.context.active:
+            return False
+        seen = self._guard.seen(signal, float("-inf"), float("inf"))
+        return bool(seen) and seen[-1].value > trip.verdict.limit
 
 
 def gpio_relay(

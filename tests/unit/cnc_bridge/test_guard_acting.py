@@ -46,8 +46,9 @@ def test_the_age_of_a_sample_is_its_delay_beyond_the_least_delayed() -> None:
 def test_a_controller_clock_that_was_set_back_makes_no_old_samples() -> None:
     age = SampleAge()
     assert age.of(NOW, NOW, 0.0) == 0.0
-    assert age.of(NOW - timedelta(hours=1), NOW, 1.0) is None
-    assert age.of(NOW - timedelta(hours=1) + timedelta(seconds=1), NOW + timedelta(seconds=1), 2.0) == 0.0
+    later = NOW + timedelta(seconds=1)
+    assert age.of(later - timedelta(hours=1), later, 1.0) is None
+    assert age.of(later - timedelta(hours=1) + timedelta(seconds=1), later + timedelta(seconds=1), 2.0) == 0.0
 
 
 @pytest.mark.parametrize("step", [-30.0, -5.0, 5.0, 29.0])
