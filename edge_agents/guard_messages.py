@@ -23,6 +23,15 @@ class Rearm(msgspec.Struct, frozen=True, tag="rearm"):
     """Agent → process: a person lets it hold again."""
 
 
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """Agent → process: this programme is not what it was; what was learnt of it counts no more."""
+
+    programme: str
+
+
+Told: TypeAlias = Rearm | Forget
+
+
 class Watching(msgspec.Struct, frozen=True, tag="watching"):
     """It sees: the guarded signals, and how many envelopes it knows."""
 
@@ -90,7 +99,7 @@ class Noted(msgspec.Struct, frozen=True, tag="noted"):
 Said: TypeAlias = Alive | Watching | Blind | Tripped | Disarmed | Armed | Unusable | Noted
 
 
-def framed(message: Said | Order | Rearm) -> bytes:
+def framed(message: Said | Order | Told) -> bytes:
     """One message: four bytes of length, then MessagePack."""
     payload = msgspec.msgpack.encode(message)
     return len(payload).to_bytes(4, "big") + payload

@@ -46,10 +46,11 @@ from edge_agents.guard_messages import (
     Armed,
     Blind,
     Disarmed,
+    Forget,
     Noted,
     Order,
-    Rearm,
     Said,
+    Told,
     Tripped,
     Unusable,
     Watching,
@@ -133,6 +134,14 @@ class GuardRunner:
         self.guard.rearm()
         self._standstill = None
         self._say(Armed())
+
+    def obey(self, told: Told) -> None:
+        """What the agent asks."""
+        if isinstance(told, Forget):
+            if self.guard.memory.forget(told.programme):
+                self._learnt = -1  # to be written
+        else:
+            self.rearm()
 
     async def _take(self, batch: list[Any]) -> None:
         """A batch of driver events, its readings in the order of their own times."""
@@ -361,7 +370,7 @@ def prepared(order: Order) -> tuple[MachineSource, Driver]:
 
 
 async def guard_machine(
-    order: Order, say: Callable[[Said], None], rearmed: asyncio.Event, prepare: Prepare = prepared
+    order: Order, say: Callable[[Said], None], asked: asyncio.Queue[Told], prepare: Prepare = prepared
 ) -> None:
     """Guard until cancelled, or until it cannot go on (said before)."""
     try:
@@ -397,7 +406,7 @@ async def guard_machine(
     runner = GuardRunner(source, guard, driver, say, memory=path, relay=relay)
     beating = asyncio.create_task(_beat_forever(runner, say), name="beat")
     try:
-        await run_until_done(runner, rearmed)
+        await run_until_done(runner, asked)
     finally:
         beating.cancel()
         await asyncio.wait([beating])
@@ -412,21 +421,19 @@ async def _beat_forever(runner: GuardRunner, say: Callable[[Said], None]) -> Non
             say(Alive())
 
 
-async def run_until_done(runner: GuardRunner, rearmed: asyncio.Event) -> None:
-    """The runner, re-armed at each `rearmed`."""
+async def run_until_done(runner: GuardRunner, asked: asyncio.Queue[Told]) -> None:
+    """The runner, doing what is `asked`."""
 
-    async def rearm_forever() -> None:
+    async def obey_forever() -> None:
         while True:
-            await rearmed.wait()
-            rearmed.clear()
-            runner.rearm()
+            runner.obey(await asked.get())
 
-    rearming = asyncio.create_task(rearm_forever(), name="rearm")
+    obeying = asyncio.create_task(obey_forever(), name="obey")
     try:
         await runner.run()
     finally:
-        rearming.cancel()
-        await asyncio.wait([rearming])
+        obeying.cancel()
+        await asyncio.wait([obeying])
 
 
 class Mouth:
@@ -478,22 +485,25 @@ async def serve(prepare: Prepare = prepared) -> None:
     os.dup2(2, 1)  # a native library that prints must not break the protocol
     length = int.from_bytes(sys.stdin.buffer.read(4), "big")
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(length), type=Order)
-    loop, rearmed = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Queue[Told] = asyncio.Queue()
     guarding = asyncio.current_task()
     assert guarding is not None
-    threading.Thread(target=_listen_to_the_agent, args=(loop, rearmed, guarding), daemon=True).start()
+    threading.Thread(target=_listen_to_the_agent, args=(loop, asked, guarding), daemon=True).start()
     prefer_this_process()
     mouth = Mouth(out)
     try:
-        await guard_machine(order, mouth.say, rearmed, prepare)
+        await guard_machine(order, mouth.say, asked, prepare)
     finally:
         mouth.close()
 
 
-def _listen_to_the_agent(loop: asyncio.AbstractEventLoop, rearmed: asyncio.Event, guarding: asyncio.Task[None]) -> None:
+def _listen_to_the_agent(
+    loop: asyncio.AbstractEventLoop, asked: asyncio.Queue[Told], guarding: asyncio.Task[None]
+) -> None:
     while head := sys.stdin.buffer.read(4):
-        msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(head, "big")), type=Rearm)
-        loop.call_soon_threadsafe(rearmed.set)
+        told: Told = msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(head, "big")), type=Told)
+        loop.call_soon_threadsafe(asked.put_nowait, told)
     loop.call_soon_threadsafe(guarding.cancel)  # the agent is going, or gone: tell the trips that wait, and end
     time.sleep(_END_WITHIN_S)
     os._exit(0)

@@ -56,6 +56,7 @@ class GuardPart:
         self._desk: Desk | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._blind = False
+        self._to_forget: list[str] = []
 
     async def run(self, desk: Desk) -> None:
         saved = await desk.cursor()
@@ -72,6 +73,8 @@ class GuardPart:
         self._process = process
         try:
             _send(process, order)
+            while self._to_forget:
+                _send(process, messages.Forget(self._to_forget.pop()))
             patience = _START_S
             while True:
                 await self._take(await self._hear(process.stdout, patience), desk)
@@ -132,6 +135,13 @@ class GuardPart:
             _send(self._process, messages.Rearm())
         self._show()
         return "Garde déjà armée." if was_armed else "Garde réarmée."
+
+    def forget(self, programme: str) -> None:
+        """A programme was sent, or found changed at the machine: what its good cycles taught counts no more."""
+        if self._process is not None:
+            _send(self._process, messages.Forget(programme))
+        elif programme not in self._to_forget:
+            self._to_forget.append(programme)
 
     async def _take(self, said: messages.Said, desk: Desk) -> None:
         match said:
@@ -232,7 +242,7 @@ def _thinned(points: list[tuple[int, float, float | None]]) -> list[tuple[int, f
     return points
 
 
-def _send(process: asyncio.subprocess.Process, message: messages.Order | messages.Rearm) -> None:
+def _send(process: asyncio.subprocess.Process, message: messages.Order | messages.Told) -> None:
     assert process.stdin is not None
     process.stdin.write(messages.framed(message))
 

@@ -23,7 +23,7 @@ from edge_agents.agent import make_parts
 from edge_agents.commands import CommandRefusedError
 from edge_agents.config import ConfigError as AgentConfigError
 from edge_agents.config import load
-from edge_agents.guard_messages import Blind, Disarmed, Noted, Order, Said, Tripped, Watching
+from edge_agents.guard_messages import Blind, Disarmed, Forget, Noted, Order, Said, Tripped, Watching
 from edge_agents.guard_process import GuardRunner
 from edge_agents.parts.guard import tables
 from edge_agents.parts.machine import MachinePart
@@ -396,7 +396,7 @@ async def test_a_damaged_memory_is_said_and_learnt_anew(tmp_path: Path) -> None:
         driver.append(FakeDriver(source, crash))
         return source, driver[0]
 
-    task = asyncio.create_task(guard_process.guard_machine(order, said.append, asyncio.Event(), prepare))
+    task = asyncio.create_task(guard_process.guard_machine(order, said.append, asyncio.Queue(), prepare))
     await until(lambda: tripped(said))
     task.cancel()
     await asyncio.wait([task])
@@ -404,7 +404,7 @@ async def test_a_damaged_memory_is_said_and_learnt_anew(tmp_path: Path) -> None:
     assert (tmp_path / "guard.json.damaged").read_text() == "{"
 
 
-async def test_what_is_learnt_is_written(tmp_path: Path) -> None:
+async def test_what_is_learnt_is_written_and_a_changed_programme_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "guard.json"
 
     async def cycles(driver: FakeDriver) -> None:
@@ -420,9 +420,13 @@ async def test_what_is_learnt_is_written(tmp_path: Path) -> None:
     runner = GuardRunner(source, Guard(source.machine.guard), driver, lambda _: None, memory=path)
     task = asyncio.create_task(runner.run())
     await until(lambda: path.exists() and runner.guard.learnt_cycles == 2)
+    await until(lambda: len(Memory.load(path)) == 1)
+    runner.obey(Forget("P2"))
+    assert len(runner.guard.memory) == 1
+    runner.obey(Forget("P1"))
+    await until(lambda: len(Memory.load(path)) == 0)
     task.cancel()
     await asyncio.wait([task])
-    assert len(Memory.load(path)) == 1
 
 
 @pytest.mark.parametrize(
