@@ -60,7 +60,7 @@ class MachinePart:
         driver = self._source.create_driver()
         async with follow(self._source, self._state if saved is not None else None, driver=driver) as following:
             restating = asyncio.create_task(self._restate_forever(desk), name=f"{self.name} state")
-            self._programmes = Programmes(self.name, driver, following, desk, self._exchange)
+            self._programmes = Programmes(self.name, driver, following, desk, self._exchange, self._programme_changed)
             watching = asyncio.create_task(self._programmes.watch(), name=f"{self.name} programmes")
             try:
                 async for step in following.steps():
@@ -72,6 +72,10 @@ class MachinePart:
                 await asyncio.wait([restating, watching])
                 await self._close(following, desk)
         raise RuntimeError(f"the driver of {self.name} ended")
+
+    def _programme_changed(self, programme: str) -> None:
+        if self._guard is not None:
+            self._guard.forget(programme)
 
     async def obey(self, command: PartCommand) -> str:
         """Programmes to and from the machine, its guard re-armed. Raises CommandRefusedError."""

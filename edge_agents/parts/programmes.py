@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import ssl
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -109,7 +110,17 @@ class _Journal:
 class Programmes:
     """The programmes of one open machine."""
 
-    def __init__(self, machine: str, driver: Driver, following: Following, desk: Desk, exchange: Exchange) -> None:
+    def __init__(
+        self,
+        machine: str,
+        driver: Driver,
+        following: Following,
+        desk: Desk,
+        exchange: Exchange,
+        on_changed: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        """`on_changed` is told the name of each programme whose text in the machine is another one from now on."""
+        self._on_changed = on_changed
         self._machine = machine
         self._driver = driver
         self._following = following
@@ -224,6 +235,8 @@ class Programmes:
             print_ = await asyncio.to_thread(texts.fingerprint, outcome.read, intent.name)
             known = known | {intent.name: _Seen(print_, read_at=self._now())}
         await self._save([Fact(body)], known)
+        if outcome.result in ("sent", "unread", "broken"):
+            self._on_changed(intent.name)
         if not broken or transfer.attended(self._driver):
             await asyncio.to_thread(self._journal.end)
 
@@ -299,6 +312,7 @@ class Programmes:
                 machine=self._machine, name=name, event="changed", sha256=digest, size=len(content), detail=message
             )
             facts.append(Fact(body))
+            self._on_changed(name)
         await self._save(facts, await self._load() | {name: _Seen(found, file.size, file.changed, self._now())})
 
     async def _forget(self, name: str) -> None:

@@ -12,8 +12,11 @@ import pytest
 
 from cnc_bridge.model import Value
 from cnc_bridge.port import Driver, Finding, ProgrammeFile
+from cnc_bridge.programmes import Outcome
 from cnc_bridge.settings import DriverSettings
 from contracts.programmes import sha256
+from edge_agents.clock import Clock
+from edge_agents.outbox import Outbox
 from edge_agents.parts.programmes import Exchange, Programmes, _Centre, _Intent
 
 
@@ -77,3 +80,19 @@ async def test_the_centre_is_asked_directly_whatever_proxy_the_environment_names
     async with server:
         centre = _Centre(Exchange(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
         assert await centre.fetch("/api/programmes/blobs/x", hashlib.sha256(b"M30").hexdigest(), 3) == b"M30"
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [("sent", ["O1"]), ("unread", ["O1"]), ("broken", ["O1"]), ("already", []), ("restored", []), ("refused", [])],
+)
+async def test_what_good_cycles_taught_is_forgotten_with_the_text_they_ran(
+    tmp_path: Path, result: Any, told: list[str]
+) -> None:
+    changed: list[str] = []
+    following: Any = SimpleNamespace(current={})
+    async with Outbox.open(tmp_path / "o.db", site="atelier", agent="pi-1", clock=Clock()) as outbox:
+        desk: Any = SimpleNamespace(outbox=outbox, clock=outbox.clock)
+        programmes = Programmes("tour-1", FakeChanging(), following, desk, Exchange(every_s=60.0), changed.append)
+        await programmes._record(_Intent("O1", "0" * 64, had_former=False), Outcome(result, "fait"), 10)
+    assert changed == told
