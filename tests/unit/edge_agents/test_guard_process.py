@@ -24,7 +24,7 @@ from edge_agents.commands import CommandRefusedError
 from edge_agents.config import ConfigError as AgentConfigError
 from edge_agents.config import load
 from edge_agents.guard_messages import Blind, Disarmed, Forget, Noted, Order, Said, Tripped, Watching
-from edge_agents.guard_process import GuardRunner
+from edge_agents.guard_runner import GuardRunner
 from edge_agents.parts.guard import tables
 from edge_agents.parts.machine import MachinePart
 
