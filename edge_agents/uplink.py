@@ -90,6 +90,7 @@ class Uplink:
         self._on_present = on_present
         self._lanes = {stream: _Lane(stream) for stream in STREAMS}
         self._present = False
+        self._leaving = False
         self._epoch = ""
         self._in_sync = False
         self._session = 0
@@ -128,7 +129,8 @@ class Uplink:
             self._outbox.on_put = lambda: None
 
     async def say_offline(self) -> None:
-        """The last word of an agent that stops in order."""
+        """The last word of an agent that stops in order: no state is said after it."""
+        self._leaving = True
         with contextlib.suppress(LinkDownError):
             await self._link.publish(
                 topics.state(self._site, self._agent), await self._state(online=False), retain=True
@@ -406,8 +408,11 @@ class Uplink:
                 with self._optional("the clock's anchor"):
                     await self._outbox.save_anchor()
             if self._link.up:
+                state = await self._state()
+                if self._leaving:
+                    return
                 with contextlib.suppress(LinkDownError):
-                    await self._link.publish(topics.state(self._site, self._agent), await self._state(), retain=True)
+                    await self._link.publish(topics.state(self._site, self._agent), state, retain=True)
 
     async def _state(self, *, online: bool = True) -> bytes:
         streams = {stream: await self._stream_state(stream) for stream in STREAMS}

@@ -386,3 +386,26 @@ async def test_a_new_epoch_of_the_centre_resumes_without_a_new_connection(tmp_pa
                     await until(lambda n=n: len(disk.rows) == n * 500)  # type: ignore[misc]
         assert len(centre.rows(AGENT)) == 2500
         assert disk.conflicts == []
+
+
+async def test_nothing_is_said_after_offline(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    """A part that stops changes the state at the very moment: "online" came after "offline", and stayed retained."""
+    broker = address(mosquitto)
+    async with HonestCentre(broker, SITE) as centre, agent(tmp_path / "o.db", broker) as (outbox, uplink):
+        await until(lambda: AGENT in centre.states and centre.states[AGENT].online)
+        said: list[bool] = []
+        link = uplink._link
+        publish = link.publish
+
+        async def noted(topic: str, payload: bytes, *, retain: bool = False) -> None:
+            if topic == topics.state(SITE, AGENT):
+                said.append(msgspec.json.decode(payload)["online"])
+            await publish(topic, payload, retain=retain)
+
+        link.publish = noted  # type: ignore[method-assign]  # to see the order in which they leave
+        for _ in range(20):
+            uplink.state_changed()
+            await uplink.say_offline()
+            await outbox.put(scans(1))
+        assert False in said
+        assert True not in said[said.index(False) :]
