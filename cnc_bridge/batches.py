@@ -9,7 +9,7 @@ from cnc_bridge import model
 from cnc_bridge.events import SamplesReady
 
 BATCH_VALUES = 200
-BATCH_SECONDS = 1.0
+BATCH_SECONDS = 0.5
 BUSY_VALUES = 1000
 """So many waiting together are not kept waiting: a busy machine's samples come soon, a calm one's cost little."""
 
