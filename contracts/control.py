@@ -99,13 +99,105 @@ class RearmGuard(msgspec.Struct, frozen=True, kw_only=True):
     person: str | None = None
 
 
-PartCommand: TypeAlias = SendProgramme | ReadProgramme | RearmGuard
-"""Commands that the part called `machine` obeys."""
-PART_COMMANDS: dict[str, type[SendProgramme | ReadProgramme | RearmGuard]] = {
+class SetRackMode(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/rack-mode``): begin or end the *mode rangement* of a rack."""
+
+    id: str
+    expires: Aware
+    rack: str
+    mode: Literal["counting", "restocking"]
+    person: str | None = None
+
+
+class SetSlotCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/rack-count``): a person said what lies in a place; the camera goes on from there.
+
+    A refused take, a corrected count, the answer to "combien ?". `count` in pieces.
+    """
+
+    id: str
+    expires: Aware
+    rack: str
+    slot: str
+    count: int
+    person: str | None = None
+
+
+class TeachRack(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/rack-teach``): a new description of the rack, to be fetched at `path` under its SHA-256."""
+
+    id: str
+    expires: Aware
+    rack: str
+    sha256: str
+    size: int
+    path: str
+    person: str | None = None
+
+
+class ShowRack(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/rack-picture``): bring the rack's picture to `path`: its outline only, hands masked.
+
+    With `seconds` above 0, one a second for so long (a person watches the live view).
+    """
+
+    id: str
+    expires: Aware
+    rack: str
+    path: str
+    seconds: float = 0.0
+    person: str | None = None
+
+
+class SettleMove(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/rack-moved``): a person looked at before and after of a camera that moved.
+
+    `accept`: the proposed places fit; else the rack waits until the camera is put back or taught anew.
+    """
+
+    id: str
+    expires: Aware
+    rack: str
+    accept: bool
+    person: str | None = None
+
+
+class SetRackModel(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/rack-model``): use this signed model from now on, or go back to the one before.
+
+    An empty `path` goes back.
+    """
+
+    id: str
+    expires: Aware
+    rack: str
+    version: str = ""
+    sha256: str = ""
+    size: int = 0
+    path: str = ""
+    person: str | None = None
+
+
+MachineCommand: TypeAlias = SendProgramme | ReadProgramme | RearmGuard
+RackCommand: TypeAlias = SetRackMode | SetSlotCount | TeachRack | ShowRack | SettleMove | SetRackModel
+PartCommand: TypeAlias = MachineCommand | RackCommand
+"""Commands that the part called `machine`, or `rack`, obeys."""
+PART_COMMANDS: dict[str, type[PartCommand]] = {
     "programme-send": SendProgramme,
     "programme-read": ReadProgramme,
     "guard-rearm": RearmGuard,
+    "rack-mode": SetRackMode,
+    "rack-count": SetSlotCount,
+    "rack-teach": TeachRack,
+    "rack-picture": ShowRack,
+    "rack-moved": SettleMove,
+    "rack-model": SetRackModel,
 }
+
+
+def part_of(command: PartCommand) -> str:
+    """The name of the agent's part that obeys it."""
+    return command.machine if isinstance(command, MachineCommand) else command.rack
 
 
 class CentrePresence(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,8 +19,9 @@ Text = Annotated[str, msgspec.Meta(max_length=2000)]
 Milli = Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Jpeg = Annotated[bytes, msgspec.Meta(max_length=24 * 1024)]
-"""A crop; base64 in JSON. Small enough that two of them fit in one fact."""
+CropsId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+"""Names the pictures before and after, which travel beside the fact and are forgotten long before it
+(docs/decisions/0015)."""
 
 Source: TypeAlias = Literal["camera", "scan", "operation", "manual", "scale", "import"]
 Mode: TypeAlias = Literal["auto", "review"]
@@ -46,12 +47,95 @@ class StockObserved(msgspec.Struct, frozen=True, kw_only=True):
     """Joins the observations of one hand session, or of one scanned basket."""
     count_before: int | None = None
     count_after: int | None = None
-    before: Jpeg | None = None
-    after: Jpeg | None = None
+    crops: CropsId | None = None
     model: Short | None = None
+    why: Text = ""
+    """The judge's reason, English, for the evidence."""
+    transfer: Short | None = None
+    """The other place, when one item went from one place to another in one session: both observations name it."""
     during_absence: bool = False
     """True when the source was not watching: found by comparing its cursor with what is there now."""
     comment: Text = ""
+
+
+AskReason: TypeAlias = Literal["hidden", "stacked", "masked", "foreign", "many", "swapped", "unlike"]
+"""Why a camera asks: `hidden` (a heap, a lid), `stacked` (items on one another), `masked` (rag, swarf, glove on it),
+`foreign` (a thing that is not its item), `many` (more than can be told apart), `swapped` (as much came as left),
+`unlike` (the place no longer looks like its item)."""
+
+
+class StockAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """``stock.asked``: a session touched `place`, and the camera cannot say how many; a person is asked "combien ?".
+
+    It is never a way to say "nothing": silence would be a wrong number.
+    """
+
+    place: Short
+    reason: AskReason
+    item: Short | None = None
+    code: Short | None = None
+    person: Short | None = None
+    session: Short | None = None
+    guess: Milli | None = None
+    """The movement that it would have told, in thousandths, negative for a take; null when it has no idea."""
+    count_before: int | None = None
+    """Pieces there before, as the camera knew them."""
+    confidence: Share = 0.0
+    crops: CropsId | None = None
+    model: Short | None = None
+    why: Text = ""
+    during_absence: bool = False
+
+
+class SlotSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """One place in a `RackRead`. `count` in pieces; null where it cannot be read now (`state` says why)."""
+
+    place: Short
+    item: Short | None = None
+    count: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
+    present: bool | None = None
+    """For places of presence only, and for hidden ones with a lid or a box to be seen."""
+    state: Literal["seen", "masked", "foreign", "stacked", "hidden", "unlike", "unreadable"] = "seen"
+    since: Aware | None = None
+    """From when on it has been masked, foreign or unreadable."""
+    confidence: Share = 1.0
+
+
+ReadReason: TypeAlias = Literal["start", "clear", "uncovered", "restocked", "asked", "masked"]
+
+
+class RackRead(msgspec.Struct, frozen=True, kw_only=True):
+    """``rack.read``: what lies in the places of a rack, absolutely, whatever was seen before.
+
+    The centre compares it with the ledger; a difference that nothing explains is one *écart*. `why`: after a start, a
+    clear state, an uncovering, the end of a restocking, a person's wish; or because a place became masked or free.
+    Places that are not in it were not looked at.
+    """
+
+    rack: Short
+    why: ReadReason
+    slots: Annotated[list[SlotSeen], msgspec.Meta(max_length=400)]
+    session: Short | None = None
+    person: Short | None = None
+    model: Short | None = None
+
+
+class RackModeChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """``rack.mode``: from this time on the rack counts, is being restocked (no movements), or is blind (paused).
+
+    Repeated at each connect. `code` says why it is blind: ``covered``, ``dark``, ``frozen``, ``dirty``, ``moved``,
+    ``closed`` (a drawer that is not fully open), ``lost``, ``flicker``.
+    """
+
+    rack: Short
+    mode: Literal["counting", "restocking", "blind"]
+    code: Short = "ok"
+    message: Text = ""
+    """French, for the person who can act."""
+    person: Short | None = None
+    crops: CropsId | None = None
+    """Of a camera that moved: the taught picture and the present one."""
+    repeated: bool = False
 
 
 class StockCounted(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,7 +345,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     source: Short
     """Part of the agent, for example ``rack-a`` or ``tour-1``."""
-    status: Literal["ok", "lost", "covered", "moved", "full", "error"]
+    status: Literal["ok", "lost", "covered", "moved", "full", "error", "dark", "frozen", "dirty"]
     code: Short = "ok"
     message: Text = ""
     """French, for the person who can act: what failed, the next step."""
@@ -289,6 +373,9 @@ class AgentAnswered(msgspec.Struct, frozen=True, kw_only=True):
 FACTS: Final[dict[str, type[msgspec.Struct]]] = {
     "stock.observed": StockObserved,
     "stock.counted": StockCounted,
+    "stock.asked": StockAsked,
+    "rack.read": RackRead,
+    "rack.mode": RackModeChanged,
     "code.scanned": CodeScanned,
     "work.clocked": WorkClocked,
     "machine.state": MachineStateChanged,

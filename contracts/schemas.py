@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts import control, facts
+from contracts import control, facts, racks
 from contracts.envelope import Envelope
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "docs" / "schemas"
@@ -26,6 +26,7 @@ _MESSAGES: dict[str, type[msgspec.Struct]] = {
     "agent.state": control.AgentState,
     **control.SETTLEMENTS,
     **facts.KINDS,
+    "rack": racks.RackDescription,
 }
 
 

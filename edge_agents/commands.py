@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from contracts.control import PART_COMMANDS, PartCommand, Restart
+from contracts.control import PART_COMMANDS, PartCommand, Restart, part_of
 from contracts.facts import AgentAnswered
 from edge_agents.outbox import Fact, Outbox, OutboxError
 from edge_agents.supervisor import Supervisor
@@ -83,12 +83,13 @@ class Commands:
             if not await self._supervisor.restart(command.part):
                 raise CommandRefusedError(f"Cet agent n'a pas de partie « {command.part} ».")
             return ""
-        part = self._supervisor.part(command.machine)
+        name = part_of(command)
+        part = self._supervisor.part(name)
         if part is None:
-            raise CommandRefusedError(f"Cet agent n'a pas de machine « {command.machine} ».")
+            raise CommandRefusedError(f"Cet agent n'a ni machine ni rack « {name} ».")
         obey = getattr(part, "obey", None)
         if obey is None:
-            raise CommandRefusedError(f"« {command.machine} » n'accepte pas cette commande.")
+            raise CommandRefusedError(f"« {name} » n'accepte pas cette commande.")
         said: str = await obey(command)
         return said
 

@@ -47,7 +47,7 @@ async def apply_observed(uow: UnitOfWork, facts: Sequence[Fact[StockObserved]]) 
             "uncertain": fact.uncertain,
             "model": body.model,
         }
-        sayings.append(Saying(row, body.before, body.after, body.comment))
+        sayings.append(Saying(row, comment=body.comment))
     await keep_unknown(uow, unknown)
     await record(uow, sayings)
 

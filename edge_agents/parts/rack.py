@@ -86,8 +86,6 @@ class RackPart:
             session=f"{self.name}-{desk.clock.run}-{change.session}" if change.session else None,
             count_before=change.before_count,
             count_after=change.after_count,
-            before=change.before or None,
-            after=change.after or None,
             model=change.model[:120] or None,
             during_absence=change.during_absence,
         )

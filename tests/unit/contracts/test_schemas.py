@@ -27,7 +27,7 @@ def test_each_schema_is_valid(name: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        StockObserved(source="camera", qty=-1000, item="CNMG", place="rack-a/A1", before=b"\xff\xd8", mode="review"),
+        StockObserved(source="camera", qty=-1000, item="CNMG", place="rack-a/A1", mode="review"),
         MachineSamples(machine="t1", signal="spindle_load", t0=datetime.now(UTC), dt=[0, 100], v=[1.5, 2.0]),
         CycleEnded(machine="t1", began=datetime.now(UTC)),
     ],
