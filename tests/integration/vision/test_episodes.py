@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vision.detectors import make_detector
-from vision.evaluation import EpisodeResult, evaluate, totals
+from vision.evaluation.recordings import EpisodeResult, evaluate, totals
 from vision.rendering.episodes import render_episode, write_episode
 
 
