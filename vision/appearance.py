@@ -105,8 +105,14 @@ def strongest(image: Band) -> Band:
     return np.asarray(np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2]), np.float32)
 
 
-def take_look(frames: Sequence[Frame], polygon: npt.NDArray[np.float32]) -> Look:
-    """The median look of a place over a few clear frames (H, W, 3); ``polygon`` in px of those frames."""
+def take_look(frames: Sequence[Frame], polygon: npt.NDArray[np.float32], level: float | None = None) -> Look:
+    """The median look of a place over a few clear frames (H, W, 3).
+
+    Args:
+        frames: whole frames, or crops of the place.
+        polygon: the place, px of those frames.
+        level: the light of the whole picture; needed with crops, else the frames' own median.
+    """
     x0, y0 = polygon.min(0)
     x1, y1 = polygon.max(0)
     scale = min(SIDE / max(min(x1 - x0, y1 - y0), 4.0), _LONGEST / max(x1 - x0, y1 - y0, 4.0))
@@ -124,7 +130,9 @@ def take_look(frames: Sequence[Frame], polygon: npt.NDArray[np.float32]) -> Look
     mask = np.zeros(pixels.shape[:2], np.uint8)
     inner = (polygon - np.array([x0 - margin, y0 - margin], np.float32)) * np.float32(scale)
     cv2.fillPoly(mask, [np.round(inner).astype(np.int32)], 1)
-    return Look(pixels, mask.astype(bool), float(np.median([frame_level(f) for f in frames])), noise)
+    if level is None:
+        level = float(np.median([frame_level(f) for f in frames]))
+    return Look(pixels, mask.astype(bool), level, noise)
 
 
 def compare(before: Look, after: Look) -> Comparison:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision.appearance import Look
-from vision.judging import SlotState
+from vision.judging.rules import SlotState
 from vision.slots import Rack, Slot
 
 VERSION = 1

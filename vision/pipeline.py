@@ -15,7 +15,7 @@ from vision import memory
 from vision.appearance import Look, take_look
 from vision.detectors.base import Detection, Detector, Frame
 from vision.gate import Gate, Sight
-from vision.judging import Mode, SlotState, Verdict, judge_any, judge_known
+from vision.judging.rules import Mode, SlotState, Verdict, judge_any, judge_known
 from vision.sessions import Event, SessionMachine, SessionRules, State
 from vision.slots import HAND, Rack, Slot, assign, count_slot
 from vision.timing import SessionFilm

@@ -1,10 +1,14 @@
-"""Places of a rack: their polygons, what belongs there, and which detected box lies in which place."""
+"""Places of a rack: their polygons, what belongs there, and which detected box lies in which place.
+
+Built from the description that a person taught (`contracts.racks`); files without a kind are countable.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from contracts.racks import Drawer, Markers, RackDescription, RackDescriptionError, SlotDescription, SlotKind
+from contracts.racks import parse as parse_description
 from vision.detectors.base import Detection
 
 ANY = "any"
-"""Class of a place whose item no model knows: present or absent, judged by its appearance alone."""
+"""Class of a place whose item no model knows: judged by its own taught appearance alone."""
 
 HAND = "hand"
 OUTSIDE_PX = 6.0
@@ -33,10 +39,13 @@ class Slot:
 
     Attributes:
         id: name, unique in the rack.
-        polygon: corners in image px, (N, 2) float32, N ≥ 3.
+        polygon: corners in px of the taught picture, (N, 2) float32, N ≥ 3.
         item: the item's code in the stock.
-        klass: detector class, or `ANY`.
+        klass: class of the item, or `ANY`.
         count: declared count at the start, None when not declared.
+        kind: how far it can be judged.
+        capacity: most pieces that it takes, None when not said.
+        px_per_item: short side of one item, px of the taught picture, None when not measured.
     """
 
     id: str
@@ -44,6 +53,26 @@ class Slot:
     item: str
     klass: str
     count: int | None = None
+    kind: SlotKind = SlotKind.COUNTABLE
+    capacity: int | None = None
+    px_per_item: float | None = None
+
+    @classmethod
+    def of(cls, taught: SlotDescription) -> Slot:
+        """The place that `taught` describes; raises RackError when its polygon has no area."""
+        polygon = np.array(taught.polygon, np.float32)
+        if not np.isfinite(polygon).all() or cv2.contourArea(polygon) < 16:
+            raise RackError(f"slot {taught.id!r}: polygon has no area")
+        return cls(
+            id=taught.id,
+            polygon=polygon,
+            item=taught.item,
+            klass=taught.klass,
+            count=taught.count,
+            kind=taught.kind,
+            capacity=taught.capacity,
+            px_per_item=taught.px_per_item,
+        )
 
     @property
     def area(self) -> float:
@@ -57,9 +86,28 @@ class Slot:
 
 @dataclass(frozen=True)
 class Rack:
-    """The places under one camera, in the order of the file."""
+    """The places under one camera, in the order of the file.
+
+    Attributes:
+        slots: the places.
+        picture: width and height, px, of the picture in which they were taught, None in old files.
+        outline: (N, 2) float32; nothing outside it leaves the capture step; None: the hull of places and markers.
+        markers: the printed markers, if any.
+        drawer: said when the rack is a drawer.
+    """
 
     slots: tuple[Slot, ...]
+    picture: tuple[int, int] | None = None
+    outline: npt.NDArray[np.float32] | None = None
+    markers: Markers | None = None
+    drawer: Drawer | None = None
+
+    @classmethod
+    def of(cls, description: RackDescription) -> Rack:
+        """The rack that a person taught; raises RackError."""
+        outline = None if description.outline is None else np.array(description.outline, np.float32)
+        slots = tuple(Slot.of(taught) for taught in description.slots)
+        return cls(slots, description.picture, outline, description.markers, description.drawer)
 
     def slot(self, slot_id: str) -> Slot:
         """The place of that name; KeyError when there is none."""
@@ -90,32 +138,22 @@ def load_rack(path: Path) -> Rack:
 
 def parse_rack(document: Any) -> Rack:
     """Build a rack from the parsed content of ``rack.json``; raises RackError."""
-    if not isinstance(document, Mapping) or not isinstance(document.get("slots"), list) or not document["slots"]:
+    if not isinstance(document, dict) or not document.get("slots"):
         raise RackError('expected {"slots": [...]} with at least one slot')
-    slots = tuple(_parse_slot(raw, i) for i, raw in enumerate(document["slots"]))
-    names = [s.id for s in slots]
-    for name in names:
-        if names.count(name) > 1:
-            raise RackError(f"slot {name!r} appears twice")
-    return Rack(slots)
-
-
-def _parse_slot(raw: Any, index: int) -> Slot:
-    if not isinstance(raw, Mapping) or not isinstance(raw.get("id"), str) or not raw["id"]:
-        raise RackError(f"slot number {index + 1} has no id")
-    name = raw["id"]
     try:
-        polygon = np.array(raw["polygon"], np.float32)
-    except (KeyError, ValueError, TypeError):
-        raise RackError(f"slot {name!r}: polygon is not a list of [x, y] points") from None
-    if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3:
-        raise RackError(f"slot {name!r}: polygon needs at least three [x, y] points")
-    if not np.isfinite(polygon).all() or cv2.contourArea(polygon) < 16:
-        raise RackError(f"slot {name!r}: polygon has no area")
-    count = raw.get("count")
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 0):
-        raise RackError(f"slot {name!r}: count must be a whole number, zero or more")
-    return Slot(name, polygon, str(raw.get("item", "")), str(raw.get("class", ANY)), count)
+        return Rack.of(parse_description(document))
+    except RackDescriptionError as problem:
+        raise RackError(_named(str(problem), document)) from problem
+
+
+def _named(problem: str, document: dict[str, Any]) -> str:
+    """``… - at `$.slots[3].polygon` `` with the place's own name in front."""
+    at = re.search(r"\$\.slots\[(\d+)\]", problem)
+    if at is None:
+        return problem
+    raw = document["slots"][int(at[1])]
+    name = raw.get("id") if isinstance(raw, dict) else None
+    return f"slot {name!r}: {problem}" if name else f"slot number {int(at[1]) + 1}: {problem}"
 
 
 def assign(
