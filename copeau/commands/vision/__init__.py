@@ -1,0 +1,18 @@
+"""``copeau vision``: teach, watch, render, train, evaluate; each command in the file that its work names."""
+
+from __future__ import annotations
+
+import click
+
+from copeau.commands.vision.evaluating import evaluate
+from copeau.commands.vision.rendering import render, train
+from copeau.commands.vision.watching import setup_check, watch
+
+
+@click.group("vision")
+def command() -> None:
+    """The rack camera's eyes: teach, watch, render, train, eval."""
+
+
+for _one in (render, train, evaluate, watch, setup_check):
+    command.add_command(_one)
