@@ -6,6 +6,7 @@ import click
 
 from copeau.commands.vision.evaluating import evaluate
 from copeau.commands.vision.rendering import render, train
+from copeau.commands.vision.teaching import teach
 from copeau.commands.vision.watching import setup_check, watch
 
 
@@ -14,5 +15,5 @@ def command() -> None:
     """The rack camera's eyes: teach, watch, render, train, eval."""
 
 
-for _one in (render, train, evaluate, watch, setup_check):
+for _one in (teach, watch, setup_check, render, train, evaluate):
     command.add_command(_one)
