@@ -37,6 +37,7 @@ class Claim:
         mode: "auto" is booked, "review" waits, "ask" has no number.
         confidence: 0..1.
         why: the judge's reason.
+        transfer: the other place, when it went from one to another.
     """
 
     slot: str
@@ -44,6 +45,7 @@ class Claim:
     mode: Literal["auto", "review", "ask"]
     confidence: float = 1.0
     why: str = ""
+    transfer: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,182 @@
+"""Playing sessions to a watcher: a rack that renders itself lazily, no frame is stored.
+
+The ports are small so that a unit test can play without pictures: a `Show` (`vision.rendering`'s `RackShow`) and an
+`Eye` (`vision.watching`'s `RackWatcher`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from contracts.racks import RackDescription
+from vision.detectors.base import Frame
+from vision.evaluation.outcomes import Claim, Truth
+from vision.evaluation.saying import claims_of, readings_of
+from vision.rendering.truth import SHOW_FPS, Answer, Shot
+from vision.sessions import State
+
+SETTLE_FRAMES = 7
+"""Clear frames after each session, at `SHOW_FPS`: enough for a place to be compared."""
+
+_PATIENCE = 60
+
+
+class Show(Protocol):
+    """A rendered rack; see `vision.rendering`. Iterators are lazy."""
+
+    @property
+    def description(self) -> RackDescription: ...
+
+    @property
+    def truth(self) -> Mapping[str, int | None]:
+        """Pieces in each place now; None where there is no number (a heap)."""
+        ...
+
+    def rest(self, frames: int) -> Iterator[Shot]: ...
+
+    def act(self, case: str) -> Iterator[Shot]: ...
+
+    def fault(self, kind: str, amount: float) -> None: ...
+
+    def clear_fault(self) -> None: ...
+
+
+class Eye(Protocol):
+    """A watcher of one rack; see `vision.watching`."""
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def counts(self) -> Mapping[str, int | None]: ...
+
+    def feed(self, frame: Frame, ts: float) -> Sequence[Any]: ...
+
+    def set_count(self, slot: str, count: int) -> object: ...
+
+    def snapshot(self) -> dict[str, Any]: ...
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None: ...
+
+
+@dataclass
+class Heard:
+    """What was said during some frames."""
+
+    claims: list[Claim] = field(default_factory=list)
+    answers: tuple[Answer, ...] = ()
+    read: dict[str, int | None] = field(default_factory=dict)
+    """Of absolute readings: the last count of each place, None where it could not be read."""
+    frames: int = 0
+
+
+class Stage:
+    """One show before one eye, and the clock that runs with the frames.
+
+    Args:
+        show: the rack.
+        make: builds an eye for a description; called again when the eye is restarted.
+    """
+
+    def __init__(self, show: Show, make: Callable[[RackDescription], Eye]) -> None:
+        self.show = show
+        self._make = make
+        self.eye = make(show.description)
+        self.ts = 0.0
+        self.frame = 0
+
+    def begin(self) -> Heard:
+        """Rest until the rack is learnt.
+
+        Raises:
+            NotLearntError: it never became clear.
+        """
+        heard = Heard()
+        while self.eye.state is State.LEARNING:
+            if heard.frames > _PATIENCE:
+                raise NotLearntError(f"not learnt after {heard.frames} frames")
+            self._feed(self.show.rest(4), heard)
+        self._feed(self.show.rest(2), heard)
+        return heard
+
+    def play(self, case: str) -> Heard:
+        """One session, and the clear frames after it."""
+        heard = Heard()
+        self._feed(self.show.act(case), heard)
+        self.settle(heard)
+        return heard
+
+    def settle(self, heard: Heard | None = None, frames: int = SETTLE_FRAMES) -> Heard:
+        """Rest; longer when the eye is not yet clear."""
+        heard = heard or Heard()
+        self._feed(self.show.rest(frames), heard)
+        waited = 0
+        while self.eye.state is not State.CLEAR and waited < _PATIENCE:
+            self._feed(self.show.rest(4), heard)
+            waited += 4
+        return heard
+
+    def wait(self, frames: int) -> Heard:
+        """Rest so long, whatever the eye says."""
+        heard = Heard()
+        self._feed(self.show.rest(frames), heard)
+        return heard
+
+    def away(self, case: str | None, pause_s: float = 60.0) -> Heard:
+        """The eye is off: `case` happens unseen, the clock goes on. Only its truth comes back."""
+        heard = Heard()
+        if case is not None:
+            for shot in self.show.act(case):
+                heard.answers = shot.answers or heard.answers
+        self.ts += pause_s
+        return heard
+
+    def restart(self) -> None:
+        """A new eye that knows the old one's snapshot, as after a kill."""
+        saved = self.eye.snapshot()
+        self.eye = self._make(self.show.description)
+        if saved:
+            self.eye.restore(saved)
+
+    def pass_time(self, seconds: float) -> None:
+        """Nothing happens; not a frame is rendered for it."""
+        self.ts += seconds
+
+    def _feed(self, shots: Iterable[Shot], heard: Heard) -> None:
+        for shot in shots:
+            said = self.eye.feed(shot.image, self.ts)
+            heard.claims += claims_of(said)
+            heard.read.update(readings_of(said))
+            heard.answers = shot.answers or heard.answers
+            heard.frames += 1
+            self.ts += 1.0 / SHOW_FPS
+            self.frame += 1
+
+
+class NotLearntError(RuntimeError):
+    """The eye never found the rack clear."""
+
+
+def truth_of(case: str, answers: Sequence[Answer]) -> Truth:
+    """The answers of a session as movements, and as places where a person must be asked."""
+    deltas: dict[str, int] = {}
+    ask: set[str] = set()
+    for answer in answers:
+        if answer.kind in ("auto", "later"):
+            deltas[answer.slot] = deltas.get(answer.slot, 0) + answer.delta
+        elif answer.kind == "transfer" and answer.to is not None:
+            pieces = abs(answer.delta)
+            deltas[answer.slot] = deltas.get(answer.slot, 0) - pieces
+            deltas[answer.to] = deltas.get(answer.to, 0) + pieces
+        elif answer.kind == "ask":
+            ask.add(answer.slot)
+            if answer.delta:
+                deltas[answer.slot] = deltas.get(answer.slot, 0) + answer.delta
+    return Truth(case, {slot: delta for slot, delta in deltas.items() if delta}, frozenset(ask))
+
+
+def transfers(answers: Sequence[Answer]) -> set[frozenset[str]]:
+    """The pairs of places between which something went."""
+    return {frozenset((a.slot, a.to)) for a in answers if a.kind == "transfer" and a.to is not None}
