@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -86,7 +86,7 @@ def find_markers(frame: Frame, wanted: Collection[int] | None = None) -> list[Ma
 
 def _detected(gray: npt.NDArray[np.uint8], wanted: Collection[int] | None) -> list[Marker]:
     corners, ids, _ = _detector().detectMarkers(gray)
-    if ids is None:
+    if not corners:
         return []
     found = [Marker(int(i), np.asarray(c[0], np.float32)) for c, i in zip(corners, ids.ravel(), strict=True)]
     return [m for m in found if wanted is None or m.id in wanted]
@@ -103,6 +103,8 @@ class TaughtMarkers:
     def __init__(self, markers: Markers, picture: Frame | None) -> None:
         self.ids = tuple(markers.ids)
         self.centres = {i: np.array(c, np.float32) for i, c in zip(markers.ids, markers.centres, strict=True)}
+        self.now = dict(self.centres)
+        """Where they stand now, px: moved by `follow`."""
         self._corners: dict[int, Points] = {}
         if picture is not None:
             for marker in find_markers(picture, self.ids):
@@ -113,6 +115,18 @@ class TaughtMarkers:
     def certain(self) -> int:
         """Markers that are seen in the taught picture where the description puts them."""
         return len(self._corners)
+
+    def follow(self, homography: Matrix) -> None:
+        """Expect them where the rack lies now, taught → now."""
+        for i, centre in self.centres.items():
+            there = cv2.perspectiveTransform(centre.reshape(1, 1, 2).astype(np.float64), homography)
+            self.now[i] = np.asarray(there[0, 0], np.float32)
+
+    @property
+    def side(self) -> float:
+        """Longest side of a marker in the taught picture, px; 64 where none was seen in it."""
+        sides = [float(np.linalg.norm(np.roll(c, 1, axis=0) - c, axis=1).max()) for c in self._corners.values()]
+        return max(sides, default=64.0)
 
     def fit(self, found: Sequence[Marker], expected: Matrix) -> MarkerFit | None:
         """The motion that the markers found show, None from fewer than two. `expected`: the last matrix, to choose
@@ -159,10 +173,9 @@ class TaughtMarkers:
         centres = np.array([self.centres[m.id] for m in markers])
         extent = np.linalg.svd(centres - centres.mean(0), compute_uv=False)
         flat = extent[1] < _SPREAD * extent[0]
-        matrix: Matrix | None
+        matrix: Matrix | None = None
         if len(markers) >= 4 and not flat:
-            raw, _ = cv2.findHomography(source, target, 0)
-            matrix, model = (None if raw is None else np.asarray(raw, np.float64)), "homography"
+            matrix, model = homography(source, target, 0, 3.0)[0], "homography"
         elif len(markers) >= 3 and not flat:
             ones = np.concatenate([source, np.ones((len(source), 1), np.float32)], axis=1).astype(np.float64)
             rows = np.linalg.lstsq(ones, target.astype(np.float64), rcond=None)[0].T
@@ -172,6 +185,17 @@ class TaughtMarkers:
         if matrix is None or not np.isfinite(matrix).all():
             return None
         return MarkerFit(matrix, _rms(matrix, source, target), len(markers), model)
+
+
+def homography(
+    source: Points, target: Points, method: int, agree_px: float
+) -> tuple[Matrix | None, npt.NDArray[np.bool_]]:
+    """OpenCV's, with what its type stub leaves out: it finds none in points that lie on a line."""
+    found: Any
+    found, inliers = cv2.findHomography(source, target, method, agree_px)
+    if found is None or not np.isfinite(found).all():
+        return None, np.zeros(len(source), bool)
+    return np.asarray(found, np.float64), inliers.ravel().astype(bool)
 
 
 def _similarity(source: Points, target: Points) -> Matrix | None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from vision.detectors.base import Frame
+from vision.fiducials import homography
 
 Matrix = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float32]
@@ -76,7 +77,7 @@ class Likeness:
         # the paint's own edge stands still whatever the camera does: keep off it
         inner = cv2.copyMakeBorder(inner, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
         self._seen = np.asarray(cv2.erode(inner, np.ones((2 * _EDGE + 1,) * 2, np.uint8))[1:-1, 1:-1], np.uint8)
-        found = cv2.goodFeaturesToTrack(self._taught, _CORNERS, 0.02, 10, mask=self._seen)
+        found: Any = cv2.goodFeaturesToTrack(self._taught, _CORNERS, 0.02, 10, mask=self._seen)
         self._corners = np.zeros((0, 1, 2), np.float32) if found is None else np.asarray(found, np.float32)
         self._factor = _SMALL / max(self._taught.shape)
         self._small_taught = self._small(self._taught)
@@ -86,6 +87,7 @@ class Likeness:
         around = self._small(steady * np.uint8(255)) > 0.99
         self._steady = around if around.sum() > _STEADY * self._small_seen.sum() else self._small_seen
         self._orb = cv2.ORB.create(nfeatures=700, fastThreshold=12)
+        self._words: Any
         self._keys, self._words = self._orb.detectAndCompute(self._taught, self._seen)
 
     @property
@@ -143,14 +145,15 @@ class Likeness:
         shift = np.eye(3)
         shift[:2, 2] = dx / self._factor, dy / self._factor
         guesses.append(shift)
-        for start in starts:
-            guesses.append(start @ shift)
+        guesses += [start @ shift for start in starts]
+        words: Any
         keys, words = self._orb.detectAndCompute(now, None)
         if words is not None and self._words is not None and len(keys) >= LEAST_CORNERS:
             pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(self._words, words)
             if len(pairs) >= LEAST_CORNERS:
                 source = np.array([self._keys[m.queryIdx].pt for m in pairs], np.float32)
                 target = np.array([keys[m.trainIdx].pt for m in pairs], np.float32)
+                found: Any
                 found, _ = cv2.estimateAffinePartial2D(source, target, ransacReprojThreshold=3.0, maxIters=3000)
                 if found is not None and np.isfinite(found).all():
                     guesses.append(np.vstack([found, [0.0, 0.0, 1.0]]))
@@ -184,6 +187,7 @@ class Likeness:
             if tracked < LEAST_CORNERS:
                 return None
             source, target = self._corners[good], np.asarray(found, np.float32)[good]
+            step: Any
             step, inliers = cv2.estimateAffinePartial2D(
                 source, target, ransacReprojThreshold=2 * _AGREE_PX if levels == 3 else _AGREE_PX, maxIters=2000
             )
@@ -205,11 +209,9 @@ class Likeness:
         """A homography where it explains clearly more: a plane seen from elsewhere is no turn and shift."""
         if len(source) < 3 * LEAST_CORNERS:
             return matrix, kept
-        raw, inliers = cv2.findHomography(source, target, cv2.RANSAC, _AGREE_PX)
-        if raw is None or not np.isfinite(raw).all():
+        plane, more = homography(source, target, cv2.RANSAC, _AGREE_PX)
+        if plane is None:
             return matrix, kept
-        more = inliers.ravel().astype(bool)
-        plane = np.asarray(raw, np.float64)
         gained = more.sum() > 1.15 * kept.sum()
         closer = more.sum() >= 0.95 * kept.sum() and _rms(plane, source[more], target[more]) < 0.6 * _rms(
             matrix, source[kept], target[kept]

@@ -1,0 +1,375 @@
+"""Whether a camera can be believed: dark, covered, frozen, flickering, dirty, or the drawer is not open.
+
+Every frame is sampled, not read: a coarse grid for light, and now and then small patches at the camera's own
+resolution where the taught picture has texture, for sharpness. Each judgement begins and ends only after a while; what
+is suspected meanwhile is said too, so that nothing is settled on a doubtful frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vision.detectors.base import Frame
+from vision.fiducials import TaughtMarkers, find_markers
+from vision.privacy import Outline
+from vision.slots import Rack
+
+Code = Literal["ok", "dark", "covered", "frozen", "dirty", "flicker", "closed"]
+DrawerState = Literal["open", "partial", "closed"]
+Plane = npt.NDArray[np.float32]
+
+BEGINS_S: Final[dict[Code, float]] = {
+    "frozen": 15.0, "dark": 1.0, "covered": 2.0, "closed": 0.6, "flicker": 3.0, "dirty": 15.0,
+}  # fmt: skip
+"""How long each is seen before it is said, s, in order of rank. A compressed stream may repeat a still picture until
+its next key frame (seconds), so `frozen` is slow."""
+
+ENDS_S: Final[dict[Code, float]] = {
+    "frozen": 0.4, "dark": 1.0, "covered": 1.0, "closed": 0.6, "flicker": 5.0, "dirty": 5.0,
+}  # fmt: skip
+
+DARK_LEVEL: Final = 10.0
+"""Median grey level under which nothing can be told."""
+_DARK_BACK: Final = 16.0
+_PATCH: Final = 32
+_PATCHES: Final = 60
+_LEAST_PATCHES: Final = 8
+_LOST_SHARP: Final = 0.3  # of the taught contrast of edges
+_COVERED_SHARE, _DIRTY_SHARE = 0.85, 0.4
+_COVERED_BACK, _DIRTY_BACK = 0.6, 0.25
+_SMOOTH: Final = 0.035  # of ln(intensity), between neighbours of the coarse grid: out of focus or even
+_FLICKER: Final = 0.06  # of the level, RMS
+_FLICKER_BACK: Final = 0.035
+_FLICKER_TURNS: Final = 4
+_FLICKER_S: Final = 3.0
+_DRAWER_EVERY_S: Final = 0.5
+_EV_TOLD: Final = 0.5
+_TINT_TOLD: Final = 0.12
+_GRID: Final = (96, 54)
+_HIDDEN_EVERY_S: Final = 0.4
+_DRAWER_STILL_S: Final = 2.0
+_CELL: Final = 16
+_NEW_SHARE: Final = 0.012
+_NEW_EDGE: Final = 0.2  # of the level
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What can be said of a camera now.
+
+    Attributes:
+        code: ok, or why it cannot be believed.
+        since: from when, s, the frames' clock.
+        detail: what it saw, English, with figures.
+        suspect: a code that is seen but not yet for long enough; nothing should be settled meanwhile.
+        exposure_ev: how much lighter the picture is than the taught one, in stops; told, never blind.
+        tint: largest change of a colour's share against the taught one, 0..1.
+        light_changed: `exposure_ev` or `tint` is beyond what is expected of a locked camera under its own lamp.
+        drawer: for a drawer, by its markers.
+    """
+
+    code: Code
+    since: float
+    detail: str = ""
+    suspect: Code = "ok"
+    exposure_ev: float = 0.0
+    tint: float = 0.0
+    light_changed: bool = False
+    drawer: DrawerState | None = None
+
+
+@dataclass
+class _Timer:
+    """A judgement that begins and ends late."""
+
+    on: bool = False
+    since: float = 0.0
+    turned: float | None = None
+    detail: str = ""
+
+
+class Health:
+    """Judges the frames of one camera, cut to the rack's outline.
+
+    Args:
+        rack: outline, markers, whether it is a drawer.
+        picture: the taught picture; without one, the first frame that is not dark.
+    """
+
+    def __init__(self, rack: Rack, picture: Frame | None = None) -> None:
+        self.rack = rack
+        self._timers: dict[Code, _Timer] = {code: _Timer() for code in BEGINS_S}
+        self._shape: tuple[int, int] | None = None
+        self._last: npt.NDArray[np.uint8] | None = None
+        self._same_since: float | None = None
+        self._levels: deque[tuple[float, Plane]] = deque(maxlen=150)
+        self._since = 0.0
+        self._code: Code = "ok"
+        self._drawer: DrawerState | None = None
+        self._drawer_at = float("-inf")
+        self._drawer_moved = True
+        self._hidden: tuple[tuple[bool, str], tuple[bool, str]] = ((False, ""), (False, ""))
+        self._hidden_at = float("-inf")
+        self._markers: TaughtMarkers | None = None
+        self._ready = False
+        if picture is not None:
+            self.teach(picture)
+
+    def teach(self, picture: Frame) -> None:
+        """Take (H, W, 3) as how it looks when all is well: at teaching, and when a person changed light or places."""
+        self._shape = (picture.shape[0], picture.shape[1])
+        seen = Outline(self.rack, picture.shape).mask
+        if self.rack.markers is not None:
+            self._markers = TaughtMarkers(self.rack.markers, picture)
+        rows = np.linspace(0, self._shape[0] - 1, _GRID[1]).astype(np.intp)
+        columns = np.linspace(0, self._shape[1] - 1, _GRID[0]).astype(np.intp)
+        self._grid = np.ix_(rows, columns)
+        inside = cv2.erode(seen, np.ones((9, 9), np.uint8))
+        self._inside = inside[self._grid].astype(bool)
+        if not self._inside.any():
+            self._inside[:] = True
+        self._row_share = self._inside.mean(1) > 0.3
+        self._spots = self._choose(picture, seen)
+        self._taught_spots = self._spots
+        self._mosaic = np.zeros((_PATCH, _PATCH * max(len(self._spots), 1)), np.uint8)
+        small = np.asarray(picture[self._grid], np.uint8)
+        self._taught_edges = self._edges(picture, self._level(small))
+        self._taught_colour = self._colour(small)
+        self._seen_cells = _pooled(inside.astype(np.float32)) > 0
+        self._taught_cells = cv2.dilate(self._cells(picture, self._level(small)), np.ones((3, 3), np.uint8))
+        self._ready = True
+
+    def follow(self, homography: npt.NDArray[np.float64]) -> None:
+        """Look where the rack lies now, taught → now: after a fix that stands."""
+        if not self._ready or self._shape is None:
+            return
+        limit = np.array([self._shape[1], self._shape[0]]) - _PATCH
+        if self._taught_spots:
+            corners = np.array(self._taught_spots, np.float64)[None]
+            moved = np.clip(np.round(cv2.perspectiveTransform(corners, homography)[0]), 0, limit).astype(int)
+            self._spots = [(int(x), int(y)) for x, y in moved]
+        if self._markers is not None:
+            self._markers.follow(homography)
+
+    def look(self, frame: Frame, ts: float, still: bool = True) -> Condition:
+        """Judge one frame.
+
+        Args:
+            frame: (H, W, 3) as it left the capture step.
+            ts: monotonic time, s.
+            still: nothing moves in it; a covering is believed more slowly while something does.
+        """
+        if self._shape != frame.shape[:2] and self._shape is not None and self._ready:
+            self._ready = False
+            self._last = None
+        if not self._ready:
+            if float(np.median(frame[::16, ::16, 1])) < _DARK_BACK:
+                return self._said(ts, {"dark": (True, "dark since the start")}, 0.0, 0.0)
+            self.teach(frame)
+        small = np.asarray(frame[self._grid], np.uint8)
+        level = self._level(small)
+        seen: dict[Code, tuple[bool, str]] = {
+            "frozen": self._is_frozen(frame, ts),
+            "dark": self._is_dark(level),
+            "flicker": self._is_flickering(small, ts),
+        }
+        if not 0 <= ts - self._hidden_at < _HIDDEN_EVERY_S:
+            self._hidden, self._hidden_at = self._is_hidden(frame, small, level), ts
+        seen["covered"], seen["dirty"] = self._hidden
+        if self.rack.drawer is not None:
+            seen["closed"] = self._is_shut(frame, ts, still)
+        colour = self._colour(small)
+        ev = float(np.log2(max(level, 1.0) / max(float(self._taught_colour[3]), 1.0)))
+        tint = float(np.abs(colour[:3] - self._taught_colour[:3]).max())
+        return self._said(ts, seen, ev, tint, still)
+
+    def _said(
+        self, ts: float, seen: dict[Code, tuple[bool, str]], ev: float, tint: float, still: bool = True
+    ) -> Condition:
+        suspect: Code = "ok"
+        for code, (now, detail) in seen.items():
+            timer = self._timers[code]
+            if now:
+                timer.detail = detail
+            if now == timer.on:
+                timer.turned = None
+                continue
+            if timer.turned is None:
+                timer.turned = ts
+            waits = ENDS_S[code] if timer.on else BEGINS_S[code] * (1.0 if still or code != "covered" else 1.5)
+            began = timer.turned
+            if code == "frozen" and now:
+                began, waits = ts, 0.0  # its own clock ran already
+            if ts - began >= waits:
+                timer.on, timer.since, timer.turned = now, began, None
+        for code in reversed(BEGINS_S):
+            if self._timers[code].turned is not None and not self._timers[code].on:
+                suspect = code
+        code = next((c for c in BEGINS_S if self._timers[c].on), "ok")
+        if code != self._code:
+            self._code, self._since = code, self._timers[code].since if code != "ok" else ts
+        changed = abs(ev) > _EV_TOLD or tint > _TINT_TOLD
+        detail = self._timers[code].detail if code != "ok" else ""
+        if code == "ok" and changed:
+            detail = f"exposure {ev:+.1f} stops, colour {tint:.2f} from the taught picture"
+        return Condition(code, self._since, detail, suspect, ev, tint, changed, self._drawer)
+
+    def _level(self, small: Frame) -> float:
+        return float(np.median(small[..., 1][self._inside]))
+
+    def _colour(self, small: Frame) -> npt.NDArray[np.float64]:
+        """Share of each colour, and the level."""
+        mean = small[self._inside].mean(0)
+        return np.append(mean / max(float(mean.sum()), 1.0), self._level(small))
+
+    def _is_dark(self, level: float) -> tuple[bool, str]:
+        limit = _DARK_BACK if self._timers["dark"].on else DARK_LEVEL
+        return level < limit, f"median level {level:.0f} of 255"
+
+    def _is_frozen(self, frame: Frame, ts: float) -> tuple[bool, str]:
+        """A live sensor has noise: the same sampled pixels again and again are a picture that is repeated."""
+        sample = frame[3::16, 5::16].copy()
+        if self._last is None or self._last.shape != sample.shape or not np.array_equal(sample, self._last):
+            self._last, self._same_since = sample, ts
+            return False, ""
+        lasted = ts - (ts if self._same_since is None else self._same_since)
+        return lasted >= BEGINS_S["frozen"], f"the same picture for {lasted:.0f} s"
+
+    def _is_flickering(self, small: Frame, ts: float) -> tuple[bool, str]:
+        """Light that goes up and down, over the picture or in bands: medians of rows, which a hand does not move."""
+        if self._levels and ts <= self._levels[-1][0]:
+            self._levels.clear()
+        self._levels.append((ts, np.median(small[self._row_share][:, ::2, 1], axis=1).astype(np.float32)))
+        while self._levels[-1][0] - self._levels[0][0] > _FLICKER_S:
+            self._levels.popleft()
+        if len(self._levels) < 8 or self._levels[-1][0] - self._levels[0][0] < 0.5 * _FLICKER_S:
+            return self._timers["flicker"].on, self._timers["flicker"].detail
+        rows = np.log(np.stack([level for _, level in self._levels]) + 4.0)
+        rows -= rows.mean(0)
+        turns = np.median((np.diff(np.sign(np.diff(rows, axis=0)), axis=0) != 0).sum(0))
+        swing = float(np.median(rows.std(0)))
+        limit = _FLICKER_BACK if self._timers["flicker"].on else _FLICKER
+        return bool(swing > limit and turns >= _FLICKER_TURNS), f"light swings by {100 * swing:.0f} %"
+
+    def _is_hidden(self, frame: Frame, small: Frame, level: float) -> tuple[tuple[bool, str], tuple[bool, str]]:
+        """Covered: hardly any taught edge is left, and what is seen is smooth. Dirty: many are gone, the rest stays."""
+        if len(self._spots) < _LEAST_PATCHES or level < DARK_LEVEL:
+            return (False, ""), (False, "")
+        edges = self._edges(frame, level)
+        lost = float((edges < _LOST_SHARP * self._taught_edges).mean())
+        log = cv2.log(small[..., 1].astype(np.float32) + np.float32(8.0))
+        both = self._inside[:, 1:] & self._inside[:, :-1]
+        rough = float(np.median(np.abs(np.diff(log, axis=1))[both])) if both.any() else 0.0
+        covered_limit = _COVERED_BACK if self._timers["covered"].on else _COVERED_SHARE
+        covered = lost > covered_limit and rough < _SMOOTH
+        dirty_limit = _DIRTY_BACK if self._timers["dirty"].on else _DIRTY_SHARE
+        detail = f"{100 * lost:.0f} % of the taught edges are gone"
+        dirty = lost > dirty_limit and not covered and not self._has_new_edges(frame, level)
+        return (covered, detail), (dirty, detail)
+
+    def _has_new_edges(self, frame: Frame, level: float) -> bool:
+        """Sharp edges where there were none: something lies over the rack, or the camera was pushed; no dirt does
+        that.
+        """
+        new = (self._cells(frame, level) - self._taught_cells > _NEW_EDGE) & self._seen_cells
+        return bool(new.sum() > _NEW_SHARE * self._seen_cells.sum())
+
+    def _cells(self, picture: Frame, level: float) -> Plane:
+        """The strongest edge in each cell of the picture, of the level."""
+        soft = cv2.blur(np.ascontiguousarray(picture[..., 1]), (3, 3))
+        edge = np.zeros(soft.shape, np.float32)
+        edge[1:-1] = cv2.absdiff(soft[2:], soft[:-2])
+        edge[:, 1:-1] = np.maximum(edge[:, 1:-1], cv2.absdiff(soft[:, 2:], soft[:, :-2]))
+        return _pooled(edge) / np.float32(max(level, 4.0))
+
+    def _edges(self, frame: Frame, level: float) -> Plane:
+        """Contrast of edges in each patch, of the level, what noise adds taken off."""
+        for i, (x, y) in enumerate(self._spots):
+            self._mosaic[:, i * _PATCH : (i + 1) * _PATCH] = frame[y : y + _PATCH, x : x + _PATCH, 1]
+        soft = cv2.blur(self._mosaic, (3, 3))
+        # noise is alike in all directions and weak after the blur: the strongest twentieth is the item's own edge
+        step = cv2.absdiff(soft[2:], soft[:-2]).astype(np.float32)
+        patches = (
+            step.reshape(_PATCH - 2, -1, _PATCH)[:, :, 2:-2].transpose(1, 0, 2).reshape(max(len(self._spots), 1), -1)
+        )
+        top = np.partition(patches, -40, axis=1)[:, -40:].mean(1)
+        base = np.median(patches, axis=1)
+        return np.asarray(np.maximum(top - 3.0 * base, 0.0) / max(level, 4.0), np.float32)
+
+    def _choose(self, picture: Frame, seen: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
+        """Where to look for sharpness: the taught picture's strongest edges, one to a cell, around the places first."""
+        places = np.zeros(self._shape or (1, 1), np.uint8)
+        for slot in self.rack.slots:
+            cv2.fillPoly(places, [np.round(slot.polygon).astype(np.int32)], (1,))
+        inner = cv2.erode(seen, np.ones((9, 9), np.uint8))
+        soft = cv2.blur(picture[..., 1], (3, 3))
+        edge = np.zeros(soft.shape, np.float32)
+        edge[1:-1] = cv2.absdiff(soft[2:], soft[:-2])
+        found = []
+        height, width = soft.shape
+        cell = _PATCH * 2
+        for y in range(0, height - cell + 1, cell):
+            for x in range(0, width - cell + 1, cell):
+                if not inner[y : y + cell, x : x + cell].all():
+                    continue
+                row, column = np.unravel_index(int(edge[y : y + cell, x : x + cell].argmax()), (cell, cell))
+                left = int(np.clip(x + column - _PATCH // 2, 0, width - _PATCH))
+                top = int(np.clip(y + row - _PATCH // 2, 0, height - _PATCH))
+                strength = float(edge[y + row, x + column])
+                if strength > 6:
+                    inside = float(places[top : top + _PATCH, left : left + _PATCH].mean())
+                    found.append((inside > 0.9, -strength, left, top))
+        found.sort()
+        return [(left, top) for _, _, left, top in found[:_PATCHES]]
+
+    def _is_shut(self, frame: Frame, ts: float, still: bool) -> tuple[bool, str]:
+        if self._markers is None or self.rack.drawer is None:
+            return False, ""
+        self._drawer_moved |= not still
+        every = _DRAWER_EVERY_S if self._drawer_moved else _DRAWER_STILL_S
+        if not 0 <= ts - self._drawer_at < every:
+            self._drawer_at, self._drawer_moved = ts, not still
+            self._drawer = drawer_state(frame, self._markers, self.rack.drawer.tolerance_px, self._drawer)
+        return self._drawer != "open", f"drawer {self._drawer}"
+
+
+def drawer_state(
+    frame: Frame, markers: TaughtMarkers, tolerance: float, before: DrawerState | None = None
+) -> DrawerState:
+    """By its markers: open where at least half stand within `tolerance` px of where they were taught (a quarter more
+    once open), closed where none is seen, partial between.
+    """
+    if before == "open" and 2 * _near(frame, markers, 1.25 * tolerance) >= len(markers.ids):
+        return "open"
+    found = {m.id: m for m in find_markers(frame, markers.ids)}
+    near = sum(float(np.linalg.norm(m.centre - markers.now[i])) <= tolerance for i, m in found.items())
+    if 2 * near >= len(markers.ids):
+        return "open"
+    return "partial" if found else "closed"
+
+
+def _near(frame: Frame, markers: TaughtMarkers, reach: float) -> int:
+    """How many markers stand where they were taught: searched only there."""
+    side = markers.side + 2 * reach + 24
+    near = 0
+    for number, centre in markers.now.items():
+        left, top = (int(max(v - side / 2, 0)) for v in centre)
+        cut = np.ascontiguousarray(frame[top : top + int(side) + 1, left : left + int(side) + 1])
+        if min(cut.shape[:2]) < 16:
+            continue
+        here = find_markers(cut, (number,))
+        near += any(float(np.linalg.norm(m.centre - centre + np.array([left, top]))) <= reach for m in here)
+    return near
+
+
+def _pooled(plane: Plane) -> Plane:
+    """The largest value of each cell."""
+    height, width = plane.shape[0] // _CELL * _CELL, plane.shape[1] // _CELL * _CELL
+    cells = plane[:height, :width].reshape(height // _CELL, _CELL, width // _CELL, _CELL)
+    return np.asarray(cells.max(axis=(1, 3)), np.float32)
