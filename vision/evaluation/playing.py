@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from contracts.racks import RackDescription
 from vision.detectors.base import Frame
 from vision.evaluation.outcomes import Claim, Truth
-from vision.evaluation.saying import claims_of, readings_of
+from vision.evaluation.saying import claims_of, modes_of, readings_of
 from vision.rendering.truth import SHOW_FPS, Answer, Shot
 from vision.sessions import State
 
@@ -56,6 +56,8 @@ class Eye(Protocol):
 
     def set_count(self, slot: str, count: int) -> object: ...
 
+    def settle_move(self, accept: bool) -> object: ...
+
     def snapshot(self) -> dict[str, Any]: ...
 
     def restore(self, snapshot: Mapping[str, Any]) -> None: ...
@@ -69,6 +71,8 @@ class Heard:
     answers: tuple[Answer, ...] = ()
     read: dict[str, int | None] = field(default_factory=dict)
     """Of absolute readings: the last count of each place, None where it could not be read."""
+    modes: list[tuple[float, str, str]] = field(default_factory=list)
+    """Seconds, mode and code of each change of mode."""
     frames: int = 0
 
 
@@ -101,11 +105,13 @@ class Stage:
         self._feed(self.show.rest(2), heard)
         return heard
 
-    def play(self, case: str) -> Heard:
-        """One session, and the clear frames after it."""
+    def play(self, case: str, patient: bool = True) -> Heard:
+        """One session, and the clear frames after it: until the eye is clear when `patient`, else a fixed number."""
         heard = Heard()
         self._feed(self.show.act(case), heard)
-        self.settle(heard)
+        if patient:
+            return self.settle(heard)
+        self._feed(self.show.rest(SETTLE_FRAMES), heard)
         return heard
 
     def settle(self, heard: Heard | None = None, frames: int = SETTLE_FRAMES) -> Heard:
@@ -149,6 +155,7 @@ class Stage:
             said = self.eye.feed(shot.image, self.ts)
             heard.claims += claims_of(said)
             heard.read.update(readings_of(said))
+            heard.modes += modes_of(said)
             heard.answers = shot.answers or heard.answers
             heard.frames += 1
             self.ts += 1.0 / SHOW_FPS
