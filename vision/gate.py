@@ -3,8 +3,8 @@ into the picture.
 
 Works on a small band-passed log image, so that exposure, gradients and soft shadows do not count. A pixel is
 foreground when it lies outside the range of the reference in its 3 x 3 neighbourhood by more than noise explains. An
-arm is foreground outside the places that is connected with the picture's border: a person always reaches in from
-outside.
+arm is foreground outside the places that is connected with the border of the rack's outline: a person always reaches in
+from outside. What lies outside the outline was painted before it came here and is not looked at.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from vision.appearance import frame_level, strongest
 from vision.detectors.base import Frame
+from vision.privacy import outline_of
 from vision.slots import Rack
 
 WIDTH = 192
@@ -42,12 +43,14 @@ class Sight:
         moving: share of pixels that differ from the frame before.
         foreground: (h, w) 0/1, what differs from the reference (all 0 without one).
         arm: something outside the places reaches in from the border.
+        limit: least step that is no noise, (h, w) float32.
     """
 
     band: Small
     moving: bool
     foreground: Mask
     arm: bool
+    limit: Small
 
 
 class Gate:
@@ -61,9 +64,8 @@ class Gate:
     def __init__(self, shape: tuple[int, ...], rack: Rack) -> None:
         self.scale = WIDTH / shape[1]
         self.size = (WIDTH, max(24, round(shape[0] * self.scale)))
-        self._places = np.zeros((self.size[1], self.size[0]), np.uint8)
-        for slot in rack.slots:
-            cv2.fillPoly(self._places, [np.round(slot.polygon * self.scale).astype(np.int32)], 1)
+        self._rack = rack
+        self._outline = outline_of(rack, shape)
         self._reference: Small | None = None
         self._low: Small | None = None
         self._high: Small | None = None
@@ -71,6 +73,24 @@ class Gate:
         self._margin = 0
         self._noise: float | None = None  # grey levels between two frames
         self._even = np.zeros((self.size[1], self.size[0], 3), np.float32)
+        self.place(np.eye(3))
+
+    def place(self, homography: npt.NDArray[np.float64]) -> None:
+        """Follow the rack in a camera that was found moved: `homography` taught → now."""
+        self._places = np.zeros((self.size[1], self.size[0]), np.uint8)
+        for slot in self._rack.slots:
+            cv2.fillPoly(self._places, [self._small(slot.polygon, homography)], 1)
+        seen = np.zeros_like(self._places)
+        cv2.fillPoly(seen, [self._small(self._outline, homography)], 1)
+        closed = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+        inner = np.asarray(cv2.erode(seen, _KERNEL, **closed), np.uint8)
+        self._seen = inner
+        self._border = inner & (1 - np.asarray(cv2.erode(inner, _KERNEL, **closed), np.uint8))
+        self._around = int((inner & (1 - self._places)).sum())
+
+    def _small(self, polygon: npt.NDArray[np.float32], homography: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+        at = cv2.perspectiveTransform(polygon[None].astype(np.float32), homography)[0]
+        return np.round(np.clip(at * self.scale, -4 * WIDTH, 4 * WIDTH)).astype(np.int32)
 
     @property
     def reference(self) -> Small | None:
@@ -85,7 +105,8 @@ class Gate:
             step = np.abs(band - self._last)
             noise = float(np.median(step * (self._even + _OFFSET)))
             self._noise = noise if self._noise is None else 0.9 * self._noise + 0.1 * noise
-            moving = _cleaned(strongest(step - self._limit()) > 0).mean() > _MOVING_SHARE
+            moved = _cleaned(strongest(step - self._limit()) > 0) & self._seen
+            moving = int(moved.sum()) > _MOVING_SHARE * self._seen.sum()
         self._last = band
         return self._against_reference(band, bool(moving))
 
@@ -124,14 +145,29 @@ class Gate:
 
     def shift(self, dx: float, dy: float) -> None:
         """Move the reference by ``(dx, dy)`` px of the full frame after the camera was found displaced."""
-        if self._reference is not None:
-            matrix = np.array([[1, 0, dx * self.scale], [0, 1, dy * self.scale]], np.float64)
-            size = (self._reference.shape[1], self._reference.shape[0])
-            moved = cv2.warpAffine(self._reference, matrix, size, borderMode=cv2.BORDER_REPLICATE)
-            margin = self._margin + int(np.ceil(max(abs(dx), abs(dy)) * self.scale)) + 2
-            self._reference = None
-            self.adopt(np.asarray(moved, np.float32))
-            self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
+        self.warp(np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]], np.float64))
+
+    def warp(self, homography: npt.NDArray[np.float64]) -> None:
+        """Move the reference by `homography`, px of the full frame as it was → as it is now."""
+        if self._reference is None:
+            return
+        size = (self._reference.shape[1], self._reference.shape[0])
+        down = np.diag([self.scale, self.scale, 1.0])
+        matrix = down @ homography @ np.linalg.inv(down)
+        moved = cv2.warpPerspective(self._reference, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+        corners = np.array([[[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]]], np.float32)
+        by = float(np.abs(cv2.perspectiveTransform(corners, matrix) - corners).max())
+        margin = self._margin + int(np.ceil(by)) + 2
+        self._reference = None
+        self.adopt(np.asarray(moved, np.float32))
+        self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
+
+    def reaching(self, sight: Sight) -> Mask:
+        """(h, w) 0/1: what reaches in from the outline's border, places it covers included."""
+        wide = np.asarray(cv2.dilate(sight.foreground, _KERNEL), np.uint8) & self._seen
+        _, labels = cv2.connectedComponents(wide, connectivity=8)
+        from_border = np.unique(labels[self._border > 0])
+        return np.asarray(np.isin(labels, from_border[from_border > 0]), np.uint8)
 
     def _limit(self) -> Small:
         """Least step that is no noise, per pixel: a sensor's noise is even in grey levels, so more in the dark."""
@@ -150,15 +186,15 @@ class Gate:
 
     def _against_reference(self, band: Small, moving: bool) -> Sight:
         foreground = np.zeros(band.shape[:2], np.uint8)
+        limit = self._limit()
         if self._low is not None and self._high is not None:
-            limit = self._limit()
             beyond = np.maximum(self._low - limit - band, band - self._high - limit)
-            foreground = _cleaned(strongest(beyond) > 0)
+            foreground = _cleaned(strongest(beyond) > 0) & self._seen
             if self._margin:
                 inner = np.zeros_like(foreground)
                 inner[self._margin : -self._margin, self._margin : -self._margin] = 1
                 foreground &= inner
-        return Sight(band, moving, foreground, self._is_arm(foreground, band))
+        return Sight(band, moving, foreground, self._is_arm(foreground, band), limit[..., 0])
 
     def _is_arm(self, foreground: Mask, band: Small) -> bool:
         if not foreground.any():
@@ -167,12 +203,18 @@ class Gate:
         edges = (np.maximum(np.abs(gx), np.abs(gy)) > _EDGE * self._limit()).any(2).astype(np.uint8)
         # an arm has edges of its own; the halo that the band-pass leaves around an item that came or went has none
         outside = np.asarray(cv2.dilate(foreground & edges, np.ones((5, 5), np.uint8)), np.uint8) & (1 - self._places)
-        m = self._margin
-        outside = np.ascontiguousarray(outside[m : outside.shape[0] - m, m : outside.shape[1] - m])
+        outside &= self._seen
+        border = self._border
+        if self._margin:
+            m = self._margin
+            inner = np.zeros_like(outside)
+            inner[m:-m, m:-m] = 1
+            outside &= inner
+            inner[m + 1 : -m - 1, m + 1 : -m - 1] = 0
+            border = border | inner
         _, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
-        border = set(labels[0]) | set(labels[-1]) | set(labels[:, 0]) | set(labels[:, -1])
-        least = _ARM_SHARE * outside.size
-        return any(stats[i, cv2.CC_STAT_AREA] > least for i in border if i)
+        least = _ARM_SHARE * self._around
+        return any(stats[i, cv2.CC_STAT_AREA] > least for i in np.unique(labels[border > 0]) if i)
 
 
 def _cleaned(mask: npt.NDArray[np.bool_]) -> Mask:

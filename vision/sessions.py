@@ -22,6 +22,7 @@ class Event(StrEnum):
     OPENED = "opened"
     SETTLED = "settled"
     HELD = "held"
+    ADOPTED = "adopted"
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,27 @@ class SessionRules:
     """Times that decide.
 
     Attributes:
-        clear_frames: consecutive quiet frames before places are compared.
+        clear_frames: consecutive quiet frames before places are compared; two are enough after `slow_s`, for cameras
+            of a few frames a second.
         clear_s: least duration of that quiet, seconds.
-        hold_s: an unmoving arm or hand is taken for part of the scene after this long, and what changed then is for
-            review, seconds.
+        slow_s: see `clear_frames`, seconds.
+        hold_s: an arm or hand that does not move for so long rests: what it does not hide is looked at, for review;
+            the session stays open, seconds.
+        adopt_s: after so long without moving what reaches in is taken for part of the scene, seconds.
     """
 
     clear_frames: int = 4
     clear_s: float = 0.3
+    slow_s: float = 1.0
     hold_s: float = 12.0
+    adopt_s: float = 90.0
 
 
 class SessionMachine:
     """Counts quiet frames; pure, no images.
 
-    `step` takes what the gate and the detector saw in one frame and returns the event.
+    `step` takes what the gate and the detector saw in one frame and returns the event. While someone rests it says
+    `Event.HELD` every `SessionRules.hold_s`.
     """
 
     def __init__(self, rules: SessionRules | None = None) -> None:
@@ -51,9 +58,7 @@ class SessionMachine:
         self.state = State.LEARNING
         self.began = 0.0
         self.number = 0
-        self._quiet_since: float | None = None
-        self._still_since: float | None = None
-        self._quiet = 0
+        self._reset()
 
     def step(self, ts: float, moving: bool, arm: bool, foreground: bool, hand: bool) -> Event:
         """One frame.
@@ -77,20 +82,37 @@ class SessionMachine:
             return Event.NONE
         self._still_since = ts if self._still_since is None else self._still_since
         if arm or hand:
-            self._quiet, self._quiet_since = 0, None
-            if ts - self._still_since >= self.rules.hold_s:
-                return self._close(Event.HELD)
-            return Event.NONE
+            return self._resting(ts - self._still_since)
         self._quiet += 1
         self._quiet_since = ts if self._quiet_since is None else self._quiet_since
-        if self._quiet < self.rules.clear_frames or ts - self._quiet_since < self.rules.clear_s - 1e-6:
+        quiet_s = ts - self._quiet_since + 1e-6
+        enough = self._quiet >= self.rules.clear_frames or (self._quiet > 1 and quiet_s >= self.rules.slow_s)
+        if not enough or quiet_s < self.rules.clear_s:
             return Event.NONE
         return self._close(Event.LEARNED if self.state is State.LEARNING else Event.SETTLED)
+
+    def begin(self) -> None:
+        """Wait for quiet as at the start, whatever was going on: the places will all be looked at."""
+        self.state = State.LEARNING
+        self._reset()
+
+    def close(self) -> None:
+        """Clear from now on, on somebody else's word."""
+        self._close(Event.NONE)
 
     @property
     def quiet_frames(self) -> int:
         """Length of the present run of quiet frames."""
         return self._quiet
+
+    def _resting(self, still_s: float) -> Event:
+        self._quiet, self._quiet_since = 0, None
+        if still_s >= self.rules.adopt_s:
+            return self._close(Event.LEARNED if self.state is State.LEARNING else Event.ADOPTED)
+        if still_s >= (self._held + 1) * self.rules.hold_s:
+            self._held += 1
+            return Event.HELD
+        return Event.NONE
 
     def _close(self, event: Event) -> Event:
         self.state = State.CLEAR
@@ -98,4 +120,6 @@ class SessionMachine:
         return event
 
     def _reset(self) -> None:
-        self._quiet, self._quiet_since, self._still_since = 0, None, None
+        self._quiet, self._held = 0, 0
+        self._quiet_since: float | None = None
+        self._still_since: float | None = None

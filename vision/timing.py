@@ -35,6 +35,11 @@ class SessionFilm:
         if len(self._bands) > _MOST_FRAMES:
             self._times, self._bands, self._stride = self._times[::2], self._bands[::2], self._stride * 2
 
+    @property
+    def seen(self) -> int:
+        """Frames that came."""
+        return self._seen
+
     def touched(self, polygon: npt.NDArray[np.float32]) -> float:
         """Largest share 0..1 of a place (polygon in px of the band image) that was ever foreground."""
         if self._foreground is None:

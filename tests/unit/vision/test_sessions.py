@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from vision.sessions import Event, SessionMachine, SessionRules, State
 
 QUIET = {"moving": False, "arm": False, "foreground": False, "hand": False}
@@ -47,12 +49,36 @@ def test_a_hand_that_rests_is_no_end() -> None:
         assert set(events) == {Event.NONE}, sign
 
 
-def test_what_stays_for_long_becomes_part_of_the_scene_but_as_held() -> None:
+def test_who_rests_is_held_again_and_again_and_the_session_stays_open() -> None:
     machine, ts = learned()
     machine.step(ts + 0.1, **{**QUIET, "moving": True})
-    events = [machine.step(ts + 0.2 + i / 10, **{**QUIET, "arm": True}) for i in range(60)]
-    assert Event.HELD in events
+    events = [machine.step(ts + 0.2 + i / 10, **{**QUIET, "arm": True}) for i in range(160)]
+    assert [i for i, e in enumerate(events) if e is Event.HELD] == pytest.approx([50, 100, 150], abs=1)
+    assert set(events) == {Event.NONE, Event.HELD}
+    assert machine.state is State.SESSION
+
+
+def test_what_stays_for_very_long_becomes_part_of_the_scene() -> None:
+    machine, ts = learned()
+    machine.step(ts + 0.1, **{**QUIET, "moving": True})
+    events = [machine.step(ts + 1 + i, **{**QUIET, "arm": True}) for i in range(92)]
+    assert Event.ADOPTED in events
     assert Event.SETTLED not in events
+
+
+def test_two_frames_a_second_settle_after_a_second() -> None:
+    machine, ts = learned()
+    machine.step(ts + 0.5, **{**QUIET, "moving": True})
+    events = [machine.step(ts + 1 + i / 2, **QUIET) for i in range(3)]
+    assert events == [Event.NONE, Event.NONE, Event.SETTLED]
+
+
+def test_begun_again_it_learns_whatever_was_going_on() -> None:
+    machine, ts = learned()
+    machine.step(ts + 0.1, **{**QUIET, "moving": True})
+    machine.begin()
+    events = [machine.step(ts + 0.2 + i / 10, **QUIET) for i in range(3)]
+    assert events == [Event.NONE, Event.NONE, Event.LEARNED]
 
 
 def test_movement_in_the_quiet_run_begins_it_again() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from vision.detectors.none import NoDetector
 from vision.memory import SnapshotError
-from vision.pipeline import RackWatcher, SlotChange
-from vision.sessions import State
+from vision.sessions import Event, State
 from vision.slots import Rack, parse_rack
+from vision.watching import ModeChange, RackWatcher, Said, SlotChange, WatchSettings, changes
 
 Picture = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 320, 200
@@ -44,6 +44,7 @@ class Bench:
         self.items = [True, True, True]
         self.gain, self.shift, self.ts = 1.0, (0, 0), 0.0
         self.nudge = [0, 0, 0]
+        self.said: list[Said] = []
 
     def picture(self, hand: tuple[int, int] | None = None) -> Picture:
         image = np.full((HEIGHT, WIDTH, 3), 140, np.uint8)
@@ -65,29 +66,30 @@ class Bench:
         return np.asarray(noisy, np.uint8)
 
     def show(self, frames: int, hand: tuple[int, int] | None = None) -> list[SlotChange]:
-        changes = []
+        said: list[Said] = []
         for _ in range(frames):
-            changes += self.watcher.feed(self.picture(hand), self.ts)
+            said += self.watcher.feed(self.picture(hand), self.ts)
             self.ts = round(self.ts + 0.1, 3)
-        return changes
+        self.said += said
+        return changes(said)
 
     def session(self, slot: int, put: bool | None = None, nudge: int = 0) -> list[SlotChange]:
         """The hand goes to ``slot``, leaves it with (True) or without (False) an item, or as it was (None)."""
         x = 60 + 100 * slot
-        changes = []
+        found = []
         for y in (230, 190, 150, 120):
-            changes += self.show(1, (x, y))
-        changes += self.show(3, (x, 105))
+            found += self.show(1, (x, y))
+        found += self.show(3, (x, 105))
         if put is not None:
             self.items[slot] = put
         self.nudge[slot] += nudge
         for y in (120, 150, 190, 230):
-            changes += self.show(1, (x, y))
-        return changes + self.show(10)
+            found += self.show(1, (x, y))
+        return found + self.show(10)
 
 
-def said(changes: list[SlotChange]) -> list[tuple[str, int, str]]:
-    return [(c.slot, c.delta, c.mode) for c in changes]
+def said(found: list[SlotChange]) -> list[tuple[str, int, str]]:
+    return [(c.slot, c.delta, c.mode) for c in found]
 
 
 def test_a_pick_then_a_return() -> None:
@@ -126,19 +128,19 @@ def test_an_item_dragged_a_few_px_is_nothing() -> None:
 
 def test_light_that_changes_is_nothing() -> None:
     bench = Bench()
-    changes = bench.show(8)
+    found = bench.show(8)
     for gain in (1.3, 0.6, 0.95, 0.8, 1.1):
         bench.gain = gain
-        changes += bench.show(3)
-    assert changes + bench.session(2) == []
+        found += bench.show(3)
+    assert found + bench.session(2) == []
 
 
 def test_a_bumped_camera_is_nothing_and_picks_are_still_seen() -> None:
     bench = Bench()
-    changes = bench.show(8)
+    found = bench.show(8)
     bench.shift = (3, -2)
-    changes += bench.show(12)
-    assert changes == []
+    found += bench.show(12)
+    assert found == []
     assert said(bench.session(2, put=False)) == [("A3", -1, "auto")]
 
 
@@ -151,19 +153,18 @@ def test_a_hand_that_rests_in_the_picture_is_no_end_of_the_session() -> None:
     assert said(bench.show(10)) == [("A2", -1, "auto")]
 
 
-def test_what_vanishes_without_any_session_is_found_by_the_routine_check_and_is_for_review() -> None:
-    bench = Bench()
+def test_what_vanishes_too_slowly_for_any_session_is_found_by_the_routine_check_and_is_for_review() -> None:
+    bench = Bench(RackWatcher(rack(), NoDetector(), WatchSettings(recheck_s=6.0)))
     bench.show(8)
-    bench.watcher._states["A3"].look = _emptied(bench)
-    changes = bench.show(330)
-    assert [(c.slot, c.mode, c.session) for c in changes] == [("A3", "review", 0)]
+    bench.watcher.machine.step = _never  # type: ignore[method-assign]  # a session that the gate does not see
+    bench.items[2] = False
+    found = bench.show(90)
+    assert [(c.slot, c.mode, c.session) for c in found] == [("A3", "review", 0)]
+    assert bench.watcher.counts == {"A1": 1, "A2": 1, "A3": 0}
 
 
-def _emptied(bench: Bench) -> Any:
-    other = Bench(seed=4)
-    other.items[2] = False
-    other.show(8)
-    return other.watcher._states["A3"].look
+def _never(*_: object) -> Event:
+    return Event.NONE
 
 
 def test_a_restart_finds_what_was_taken_meanwhile() -> None:
@@ -174,9 +175,9 @@ def test_a_restart_finds_what_was_taken_meanwhile() -> None:
     later = Bench(RackWatcher(rack(), NoDetector()), seed=9)
     later.items[0], later.gain = False, 0.7
     later.watcher.restore(saved)
-    changes = later.watcher.compare_after_absence((later.picture(), i / 10) for i in range(20))
-    assert said(changes) == [("A1", -1, "auto")]
-    assert changes[0].during_absence
+    found = later.watcher.compare_after_absence((later.picture(), i / 10) for i in range(20))
+    assert said(found) == [("A1", -1, "review")]
+    assert found[0].during_absence
     later.ts = 3.0
     assert said(later.session(0, put=True)) == [("A1", 1, "auto")]
 
@@ -192,13 +193,13 @@ def test_a_restart_with_nothing_changed_says_nothing_even_when_the_camera_moved(
 
 
 @pytest.mark.parametrize(
-    "damage", [{"version": 99}, {"version": 1}, {"version": 1, "slots": {}, "reference": "???", "offset": [0, 0]}]
+    "damage", [{"version": 99}, {"version": 1}, {"version": 2}, {"version": 2, "places": {"A1": 3}, "size": "x"}]
 )
-def test_a_damaged_snapshot_is_said(damage: dict[str, Any]) -> None:
+def test_a_damaged_or_older_snapshot_is_refused(damage: dict[str, Any]) -> None:
     bench = Bench()
-    bench.watcher.restore(damage)
     with pytest.raises(SnapshotError):
-        bench.show(10)
+        bench.watcher.restore(damage)
+    assert bench.show(10) == []
 
 
 def test_an_undeclared_place_that_starts_empty_is_understood_at_the_first_return() -> None:
@@ -209,11 +210,32 @@ def test_an_undeclared_place_that_starts_empty_is_understood_at_the_first_return
     assert (change.delta, change.before_count, change.after_count) == (1, 0, 1)
 
 
-def test_another_picture_size_is_refused() -> None:
+def test_another_shape_of_picture_is_a_camera_lost_and_what_was_taken_meanwhile_is_found() -> None:
     bench = Bench()
-    bench.show(2)
-    with pytest.raises(ValueError, match="320x200"):
-        bench.watcher.feed(np.zeros((100, 100, 3), np.uint8), 9.0)
+    bench.show(8)
+    bench.watcher.feed(np.zeros((100, 100, 3), np.uint8), bench.ts)
+    assert bench.watcher.modes.now == ("blind", "lost")
+    bench.items[0] = False
+    found = bench.show(10)
+    assert [(c.slot, c.delta, c.mode, c.during_absence) for c in found] == [("A1", -1, "review", True)]
+    assert [m.mode for m in bench.said if isinstance(m, ModeChange)] == ["counting", "blind", "counting"]
+
+
+def test_a_picture_twice_as_large_is_fitted() -> None:
+    bench = Bench()
+    bench.show(8)
+    large = [cv2.resize(bench.picture(), None, fx=2, fy=2) for _ in range(6)]
+    assert [s for i, f in enumerate(large) for s in bench.watcher.feed(f, bench.ts + i / 10)] == []
+
+
+@pytest.mark.parametrize(
+    "strange", [np.zeros((0, 0, 3), np.uint8), np.zeros((200, 320), np.uint8), np.zeros((5, 5, 3))]
+)
+def test_a_strange_frame_is_passed_over(strange: Any) -> None:
+    bench = Bench()
+    bench.show(8)
+    assert bench.watcher.feed(strange, bench.ts) == []
+    assert said(bench.session(1, put=False)) == [("A2", -1, "auto")]
 
 
 def test_phase_correlation_leaves_the_reference_alone() -> None:
