@@ -52,7 +52,7 @@ _DRAWER_EVERY_S: Final = 0.5
 _EV_TOLD: Final = 0.5
 _TINT_TOLD: Final = 0.12
 _GRID: Final = (96, 54)
-_HIDDEN_EVERY_S: Final = 0.4
+_HIDDEN_EVERY_S: Final = 0.5
 _DRAWER_STILL_S: Final = 2.0
 _CELL: Final = 16
 _NEW_SHARE: Final = 0.012
@@ -140,7 +140,7 @@ class Health:
         self._mosaic = np.zeros((_PATCH, _PATCH * max(len(self._spots), 1)), np.uint8)
         small = np.asarray(picture[self._grid], np.uint8)
         self._taught_edges = self._edges(picture, self._level(small))
-        self._taught_colour = self._colour(small)
+        self._taught_colour = self._colour(small, self._level(small))
         self._seen_cells = _pooled(inside.astype(np.float32)) > 0
         self._taught_cells = cv2.dilate(self._cells(picture, self._level(small)), np.ones((3, 3), np.uint8))
         self._ready = True
@@ -184,7 +184,7 @@ class Health:
         seen["covered"], seen["dirty"] = self._hidden
         if self.rack.drawer is not None:
             seen["closed"] = self._is_shut(frame, ts, still)
-        colour = self._colour(small)
+        colour = self._colour(small, level)
         ev = float(np.log2(max(level, 1.0) / max(float(self._taught_colour[3]), 1.0)))
         tint = float(np.abs(colour[:3] - self._taught_colour[:3]).max())
         return self._said(ts, seen, ev, tint, still)
@@ -223,10 +223,10 @@ class Health:
     def _level(self, small: Frame) -> float:
         return float(np.median(small[..., 1][self._inside]))
 
-    def _colour(self, small: Frame) -> npt.NDArray[np.float64]:
+    def _colour(self, small: Frame, level: float) -> npt.NDArray[np.float64]:
         """Share of each colour, and the level."""
         mean = small[self._inside].mean(0)
-        return np.append(mean / max(float(mean.sum()), 1.0), self._level(small))
+        return np.append(mean / max(float(mean.sum()), 1.0), level)
 
     def _is_dark(self, level: float) -> tuple[bool, str]:
         limit = _DARK_BACK if self._timers["dark"].on else DARK_LEVEL

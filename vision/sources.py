@@ -1,5 +1,8 @@
-"""Where frames come from: a folder, a video file or GIF, a USB camera, a network stream. One small port,
-`FrameSource`.
+"""Where frames come from: a folder, a video file or GIF, a USB camera, a Pi camera, a network stream (RTSP, MJPEG over
+HTTP). One small port, `FrameSource`.
+
+A rack's source is opened with a `cut` (`vision.privacy.OutlineCut`): it is applied to the source's own array before the
+frame is given to anybody.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,6 +23,17 @@ log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 DEFAULT_FPS = 10.0
+PICTURE_LIMIT: Final = 64 * 2**20
+"""A file larger than this, bytes, is no picture of a camera."""
+OPEN_TIMEOUT_S: Final = 8.0
+READ_TIMEOUT_S: Final = 5.0
+_SETTLE_S: Final = 2.0
+_TRUNCATED: Final = 0.8
+
+Cut: TypeAlias = Callable[[Image], Image]
+Light: TypeAlias = Literal["locked", "free", "unknown"]
+"""Exposure and white balance: held, changing by themselves, or not to be told (recordings, network cameras: set them in
+the camera's own page)."""
 
 
 class SourceError(RuntimeError):
@@ -50,6 +64,7 @@ class FrameSource(Protocol):
 
     name: str
     live: bool
+    light: Light
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames in time order.
@@ -71,8 +86,11 @@ def open_source(
     loop: bool = False,
     realtime: bool = False,
     sleep: Callable[[float], None] = time.sleep,
+    cut: Cut | None = None,
 ) -> FrameSource:
-    """The source that ``spec`` names: a folder, a file, a camera number ("0") or an rtsp/http URL.
+    """The source that ``spec`` names: a folder, a file, a camera number ("0") or device (/dev/video0,
+    /dev/v4l/by-id/…, which stays the same when several are plugged in), "picamera2" or "picamera2:1", or an rtsp/http
+    URL.
 
     Args:
         spec: as above.
@@ -80,19 +98,28 @@ def open_source(
         loop: begin a recording again when it ends.
         realtime: hold a recording to its own pace, as a camera would.
         sleep: for tests.
+        cut: paints what must not be seen, in the array that it is given; what it raises ends the iteration and the
+            frame is not passed on.
 
     Raises:
-        SourceError: the folder is empty, or there is no such file.
+        SourceError: the folder is empty, there is no such file, or picamera2 is not installed.
     """
     if spec.isdigit():
-        return CameraSource(int(spec), fps, sleep=sleep)
-    if "://" in spec:
-        return CameraSource(spec, fps, sleep=sleep)
+        return CameraSource(int(spec), fps, sleep=sleep, cut=cut)
+    if spec == "picamera2" or spec.startswith("picamera2:"):
+        from vision.pi_camera import PiCameraSource
+
+        number = spec.partition(":")[2] or "0"
+        if not number.isdigit():
+            raise SourceError(f'{spec}: write "picamera2" or "picamera2:1"')
+        return PiCameraSource(int(number), fps, sleep=sleep, cut=cut)
+    if "://" in spec or spec.startswith("/dev/"):
+        return CameraSource(spec, fps, sleep=sleep, cut=cut)
     path = Path(spec)
     if path.is_dir():
-        return RecordedSource(FolderReader(path), fps or DEFAULT_FPS, loop, realtime, sleep)
+        return RecordedSource(FolderReader(path), fps or DEFAULT_FPS, loop, realtime, sleep, cut)
     if path.is_file():
-        return RecordedSource(VideoReader(path), fps, loop, realtime, sleep)
+        return RecordedSource(VideoReader(path), fps, loop, realtime, sleep, cut)
     raise SourceError(f"{spec}: no such folder, file or camera")
 
 
@@ -110,11 +137,13 @@ class FolderReader:
     def read(self) -> Iterator[Image]:
         """Each picture; SourceError for one that cannot be decoded."""
         for file in self._files:
-            image = (
-                cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-                if file.stat().st_size
-                else None
-            )
+            size = file.stat().st_size
+            if size > PICTURE_LIMIT:
+                raise SourceError(f"{file}: {size // 2**20} MB, too large for a picture of a camera")
+            try:
+                image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR) if size else None
+            except cv2.error as problem:
+                raise SourceError(f"{file}: not a readable picture: {problem.err}") from problem
             if image is None:
                 raise SourceError(f"{file}: not a readable picture")
             yield np.asarray(image, np.uint8)
@@ -129,13 +158,17 @@ class VideoReader:
         capture = cv2.VideoCapture(str(path))
         opened = capture.isOpened()
         rate = float(capture.get(cv2.CAP_PROP_FPS)) if opened else 0.0
+        self._expected = float(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if opened else 0.0
         capture.release()
         if not opened:
-            raise SourceError(f"{path}: not a video that can be read here")
+            raise SourceError(
+                f"{path}: not a video that can be read here: cut off while it was copied, or of another format "
+                "(MP4, AVI, MKV, GIF)"
+            )
         self.fps: float | None = rate if 0.5 <= rate <= 240 else None
 
     def read(self) -> Iterator[Image]:
-        """Each frame; SourceError when not even one can be decoded."""
+        """Each frame, one at a time; SourceError when none can be decoded, or when the file ends far too early."""
         capture = cv2.VideoCapture(str(self._path))
         try:
             seen = 0
@@ -147,6 +180,10 @@ class VideoReader:
                 yield np.asarray(image, np.uint8)
             if not seen:
                 raise SourceError(f"{self._path}: no frame could be decoded")
+            if seen < _TRUNCATED * self._expected:
+                raise SourceError(
+                    f"{self._path}: ends after {seen} of {self._expected:.0f} frames: cut off while it was copied?"
+                )
         finally:
             capture.release()
 
@@ -155,6 +192,7 @@ class RecordedSource:
     """A recording, as fast as it is read or at its own pace."""
 
     live = False
+    light: Light = "unknown"
 
     def __init__(
         self,
@@ -163,15 +201,17 @@ class RecordedSource:
         loop: bool,
         realtime: bool,
         sleep: Callable[[float], None],
+        cut: Cut | None = None,
     ) -> None:
         self.name = reader.name
         self.fps = fps or reader.fps or DEFAULT_FPS
-        self._reader, self._loop, self._realtime, self._sleep = reader, loop, realtime, sleep
+        self._reader, self._loop, self._realtime, self._sleep, self._cut = reader, loop, realtime, sleep, cut
 
     def __iter__(self) -> Iterator[Frame]:
         start, index = time.monotonic(), 0
         while True:
-            for image in self._reader.read():
+            for raw in self._reader.read():
+                image = raw if self._cut is None else self._cut(raw)
                 ts = index / self.fps
                 if self._realtime:
                     ahead = start + ts - time.monotonic()
@@ -187,19 +227,30 @@ class RecordedSource:
 
 
 class CameraSource:
-    """A USB camera by its number or a network stream by its URL.
+    """A USB camera by its number or device, or a network stream by its URL.
 
     When it stops answering, the iteration ends with CameraGoneError; iterating again waits with growing pauses (0.5 …
     30 s) until it is back.
+
+    Attributes:
+        light: a USB camera's automatic exposure, white balance and focus are let settle and then held, as far as its
+            driver allows.
     """
 
     live = True
 
     def __init__(
-        self, device: int | str, fps: float | None = None, sleep: Callable[[float], None] = time.sleep
+        self,
+        device: int | str,
+        fps: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        cut: Cut | None = None,
+        read_timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
         self.name = f"camera {device}" if isinstance(device, int) else _without_password(device)
-        self._device, self._fps, self._sleep = device, fps, sleep
+        self.light: Light = "unknown"
+        self._device, self._fps, self._sleep, self._cut = device, fps, sleep, cut
+        self._read_timeout_s = read_timeout_s
         self._pause = 0.0
         self._index = 0
         self._capture: cv2.VideoCapture | None = None
@@ -207,13 +258,18 @@ class CameraSource:
     def __iter__(self) -> Iterator[Frame]:
         capture = self._open()
         least = 1.0 / self._fps if self._fps else 0.0
-        due = 0.0
+        due, settled = 0.0, time.monotonic() + _SETTLE_S
+        to_hold = not self._on_network
         try:
             while True:
                 if not capture.grab():
                     self._lengthen()
                     raise CameraGoneError(f"{self.name} stopped answering; trying again")
                 now = time.monotonic()
+                if to_hold and now >= settled:
+                    to_hold = False
+                    self.light = _hold_light(capture)
+                    log.info("%s: exposure and white balance %s", self.name, self.light)
                 if now < due:
                     continue
                 ok, image = capture.retrieve()
@@ -221,7 +277,8 @@ class CameraSource:
                     continue
                 due = max(due + least, now - least)
                 self._pause = 0.0
-                yield Frame(np.asarray(image, np.uint8), now, self._index)
+                raw = np.asarray(image, np.uint8)
+                yield Frame(raw if self._cut is None else self._cut(raw), now, self._index)
                 self._index += 1
         finally:
             self.close()
@@ -232,11 +289,20 @@ class CameraSource:
             self._capture.release()
             self._capture = None
 
+    @property
+    def _on_network(self) -> bool:
+        return isinstance(self._device, str) and "://" in self._device
+
     def _open(self) -> cv2.VideoCapture:
         if self._pause:
             self._sleep(self._pause)
         self.close()
-        capture = cv2.VideoCapture(self._device)
+        if self._on_network:
+            waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * OPEN_TIMEOUT_S)]
+            waits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * self._read_timeout_s)]
+            capture = cv2.VideoCapture(str(self._device), cv2.CAP_FFMPEG, waits)
+        else:
+            capture = cv2.VideoCapture(self._device)
         if not capture.isOpened():
             capture.release()
             self._lengthen()
@@ -247,6 +313,32 @@ class CameraSource:
 
     def _lengthen(self) -> None:
         self._pause = min(30.0, max(0.5, self._pause * 2))
+
+
+class Adjustable(Protocol):
+    """What `_hold_light` needs of a capture: OpenCV's property calls."""
+
+    def get(self, prop: int, /) -> float: ...
+
+    def set(self, prop: int, value: float, /) -> bool: ...
+
+
+_V4L2_MANUAL: Final = 1.0
+
+
+def _hold_light(capture: Adjustable) -> Light:
+    """Freeze what the automatics found (V4L2): exposure first set to manual, then to the value that it had."""
+    exposure = capture.get(cv2.CAP_PROP_EXPOSURE)
+    warmth = capture.get(cv2.CAP_PROP_WB_TEMPERATURE)
+    manual = capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, _V4L2_MANUAL)
+    if manual and exposure > 0:
+        capture.set(cv2.CAP_PROP_EXPOSURE, exposure)
+    white = capture.set(cv2.CAP_PROP_AUTO_WB, 0.0)
+    if white and warmth > 0:
+        capture.set(cv2.CAP_PROP_WB_TEMPERATURE, warmth)
+    capture.set(cv2.CAP_PROP_AUTOFOCUS, 0.0)
+    held = manual and white and capture.get(cv2.CAP_PROP_AUTO_EXPOSURE) == _V4L2_MANUAL
+    return "locked" if held and capture.get(cv2.CAP_PROP_AUTO_WB) == 0.0 else "free"
 
 
 def _without_password(url: str) -> str:
