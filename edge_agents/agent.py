@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from importlib import metadata
 
 from contracts.facts import AgentStarted, SourceStatus
+from edge_agents.centre_http import CentreHttp
 from edge_agents.clock import Clock
 from edge_agents.commands import Commands
 from edge_agents.config import AgentConfig
@@ -112,9 +114,24 @@ def make_parts(config: AgentConfig) -> list[Part]:
     """The parts of a configuration; only the libraries that they need are loaded."""
     parts: list[Part] = []
     if config.rack:
+        from edge_agents.parts.pictures import PicturesPart
         from edge_agents.parts.rack import RackPart
+        from edge_agents.rack_models import Models
+        from edge_agents.spool import Spool
 
-        parts += [RackPart(section) for section in config.rack]
+        http = CentreHttp(config.centre.http_address, config.centre.ca)
+        kept, beside = config.pictures, config.outbox.path
+        spool = Spool(
+            kept.folder or beside.with_name(f"{beside.stem}-pictures"),
+            kept.key or beside.with_name(f"{beside.stem}-pictures.key"),
+            kept.max_mb * 1024 * 1024,
+        )
+        pictures = PicturesPart(spool, http, timedelta(hours=kept.hours))
+        for section in config.rack:
+            folder = beside.with_name(f"{beside.stem}-models") / section.name
+            models = Models(folder, http, section.model_key, unsigned=section.unsigned_models)
+            parts.append(RackPart(section, pictures, models))
+        parts.append(pictures)
     if config.scanner:
         from edge_agents.parts.scanner import ScannerPart
 

@@ -19,7 +19,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -44,6 +44,9 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=
 _Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 _Path = Annotated[Path, Field(strict=False)]
 _Where = tuple[str | int, ...]
+
+MAX_HOURS: Final = 72
+"""Longest stay of a picture on an agent (docs/decisions/0015)."""
 
 
 class ConfigError(Exception):
@@ -130,6 +133,32 @@ class OutboxSection(_Section):
     max_mb: Annotated[int, Field(ge=8, le=1_000_000)] = 512
 
 
+class PicturesSection(_Section):
+    """Pictures of movements and doubts, encrypted on this disk until the centre has them, and never longer."""
+
+    hours: Annotated[float, Field(gt=0, le=MAX_HOURS, strict=False)] = float(MAX_HOURS)
+    max_mb: Annotated[int, Field(ge=1, le=100_000)] = 200
+    folder: Annotated[_Path | None, Field(description="default: beside the outbox")] = None
+    key: Annotated[_Path | None, Field(description="made at the first start, for this user alone")] = None
+
+
+class LensSection(_Section):
+    """What the camera is set to. What changes by itself (exposure, white balance, focus) is locked, unless said."""
+
+    width: Annotated[int | None, Field(ge=160, le=8192)] = None
+    height: Annotated[int | None, Field(ge=120, le=8192)] = None
+    exposure: Annotated[float | None, Field(strict=False, description="in the camera driver's own unit")] = None
+    white_balance: Annotated[float | None, Field(ge=1000, le=12_000, strict=False, description="kelvin")] = None
+    focus: Annotated[float | None, Field(ge=0, strict=False, description="in the camera driver's own unit")] = None
+    lock: bool = True
+
+    @model_validator(mode="after")
+    def _whole(self) -> LensSection:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("`width` and `height` go together")
+        return self
+
+
 class RackSection(_Section):
     """A camera over a rack. `source`: a folder, a video, a camera's number or an rtsp/http address."""
 
@@ -141,6 +170,15 @@ class RackSection(_Section):
     loop: bool = False
     detector: Literal["onnx", "none"] = "onnx"
     model: _Path | None = None
+    model_key: Annotated[_Path | None, Field(description="Ed25519 public key (PEM) of those who sign models")] = None
+    unsigned_models: Annotated[bool, Field(description="take models that nobody signed: not in a workshop")] = False
+    pictures: Annotated[
+        Literal["all", "doubtful", "none"], Field(description="of which movements; questions are doubtful")
+    ] = "all"
+    idle_fps: Annotated[
+        float, Field(ge=0, le=60, strict=False, description="rate until a contact opens; 0: always `fps`")
+    ] = 0.0
+    lens: LensSection = LensSection()
 
     @field_validator("source", mode="after")
     @classmethod
@@ -153,6 +191,12 @@ class RackSection(_Section):
     def _rack_file(self) -> RackSection:
         if not self.rack.is_file():
             raise ValueError(f"rack: no such file {self.rack}: draw the rack's places first (`copeau vision teach`)")
+        if self.model_key is not None and not self.model_key.is_file():
+            raise ValueError(f"model_key: no such file {self.model_key}: copy the public key that signs models here")
+        if self.model_key is not None and self.unsigned_models:
+            raise ValueError("`model_key` and `unsigned_models = true` contradict each other: keep one")
+        if self.idle_fps > self.fps:
+            raise ValueError("`idle_fps` is at most `fps`")
         return self
 
 
@@ -196,6 +240,7 @@ class AgentConfig(BaseModel):
     agent: AgentSection
     centre: CentreSection = CentreSection()
     outbox: OutboxSection = OutboxSection()
+    pictures: PicturesSection = PicturesSection()
     rack: list[RackSection] = []
     scanner: list[ScannerSection] = []
     machine: list[MachineSource] = []
@@ -213,7 +258,12 @@ def guard_name(machine: str) -> str:
 
 
 _PARTS: dict[str, type[RackSection | ScannerSection]] = {"rack": RackSection, "scanner": ScannerSection}
-_TABLES: dict[str, type[_Section]] = {"agent": AgentSection, "centre": CentreSection, "outbox": OutboxSection}
+_TABLES: dict[str, type[_Section]] = {
+    "agent": AgentSection,
+    "centre": CentreSection,
+    "outbox": OutboxSection,
+    "pictures": PicturesSection,
+}
 _ALL = (*_TABLES, *_PARTS, "machine")
 
 

@@ -1,7 +1,8 @@
-"""The process that watches one rack: frames in, settled changes out, over its standard input and output.
+"""The process that watches one rack: frames in, what they say out, and a person's word in between.
 
-It is started by :mod:`edge_agents.parts.rack`, which records what it says. It keeps nothing: what it knows is the
-snapshot that comes with each change and is saved with it, so that it may be killed at any moment.
+It is started by :mod:`edge_agents.parts.rack`, which records what it says and sends what a person said. It keeps
+nothing: what it knows is the snapshot that comes with each change and is saved with it, so that it may be killed at any
+moment. Pictures leave it only as the watcher gives them: the rack's outline, hands filled.
 """
 
 from __future__ import annotations
@@ -12,187 +13,315 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
 import cv2
 import msgspec
 import numpy as np
 
-from contracts.facts import Mode
+from edge_agents import rack_messages as messages
+from edge_agents.rack_words import word_of
 from vision.detectors import DetectorError, make_detector
+from vision.detectors.base import Detector
+from vision.detectors.base import Frame as Image
 from vision.memory import SnapshotError
-from vision.pipeline import RackWatcher, SlotChange
+from vision.privacy import OutlineCut, OutlineError
 from vision.sessions import State
-from vision.slots import RackError, load_rack
-from vision.sources import CameraGoneError, FrameSource, SourceError, open_source
+from vision.slots import Rack, RackError, load_rack
+from vision.sources import CameraGoneError, Frame, FrameSource, SourceError, open_source
+from vision.watching import RackWatcher, Said
 
 _log = logging.getLogger(__name__)
 
-MAX_CROP: Final = 20 * 1024
-"""Bytes of a crop's JPEG; two of them fit in one fact."""
+_PICTURE_EVERY_S: Final = 1.0
+_PICTURE_QUALITY: Final = 80
+_STAY_AWAKE_S: Final = 8.0
+_TRIAL_SCORE: Final = 0.35
+_told: msgspec.msgpack.Decoder[messages.Told] = msgspec.msgpack.Decoder(messages.Told)
 
 
-class Order(msgspec.Struct, frozen=True):
-    """What to watch. `snapshot`: JSON of the last one saved, None on the first start."""
+class Inbox:
+    """What the agent sent, from the thread that reads it to the one that watches."""
 
-    source: str
-    rack: str
-    fps: float
-    loop: bool
-    detector: str
-    model: str | None
-    snapshot: bytes | None
+    def __init__(self) -> None:
+        self._fresh = threading.Condition()
+        self._messages: list[messages.Told] = []
 
+    def put(self, message: messages.Told) -> None:
+        with self._fresh:
+            self._messages.append(message)
+            self._fresh.notify()
 
-class Change(msgspec.Struct, frozen=True):
-    """A place whose count changed; `at` is aware UTC of this machine's wall clock."""
+    def take(self) -> list[messages.Told]:
+        with self._fresh:
+            taken, self._messages = self._messages, []
+            return taken
 
-    slot: str
-    item: str
-    delta: int
-    before_count: int
-    after_count: int
-    confidence: float
-    mode: Mode
-    at: datetime
-    session: int
-    before: bytes
-    after: bytes
-    model: str
-    during_absence: bool
+    def wait(self, seconds: float) -> None:
+        """Until something came, at most so long."""
+        with self._fresh:
+            self._fresh.wait_for(lambda: bool(self._messages), timeout=seconds)
 
 
-class Watching(msgspec.Struct, frozen=True, tag="watching"):
-    """Frames come."""
+class Eye:
+    """Watches one rack until its source ends."""
 
+    def __init__(
+        self,
+        order: messages.Order,
+        say: Callable[[messages.Said], None],
+        inbox: Inbox,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._order = order
+        self._say = say
+        self._inbox = inbox
+        self._sleep = sleep or self._rest
+        self._snapshot = order.snapshot
+        self._corrections: list[messages.Correction] = list(order.pending)
+        """What a person said, and no snapshot that was said holds yet; the present watcher knows it."""
+        self._shows: dict[str, float] = {}
+        self._shown_at = 0.0
+        self._frame: Frame | None = None
+        self._awake_until = 0.0
+        self._fed_at = 0.0
+        self._is_open = False
+        self._rack: Rack
+        self._watcher: RackWatcher
 
-class Settled(msgspec.Struct, frozen=True, tag="settled"):
-    """A clear rack again: what changed, and the snapshot to save with it."""
-
-    changes: list[Change]
-    snapshot: bytes
-
-
-class Gone(msgspec.Struct, frozen=True, tag="gone"):
-    """The camera does not answer; it is tried again."""
-
-    message: str
-
-
-class Unusable(msgspec.Struct, frozen=True, tag="unusable"):
-    """It cannot go on like this: `code`, what, and what to do in French."""
-
-    code: str
-    message: str
-    french: str
-
-
-class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """The recording is over."""
-
-
-Said: TypeAlias = Watching | Settled | Gone | Unusable | Ended
-
-
-def watch(order: Order, say: Callable[[Said], None], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Watch until the source ends."""
-    try:
-        rack = load_rack(Path(order.rack))
-        detector = make_detector(order.detector, None if order.model is None else Path(order.model))
-        source = open_source(order.source, fps=order.fps, loop=order.loop, realtime=True, sleep=sleep)
-    except RackError as error:
-        say(Unusable("rack_file", str(error), f"Description du rack inutilisable : corriger {Path(order.rack).name}."))
-        return
-    except DetectorError as error:
-        say(Unusable("detector", str(error), "Détecteur inutilisable : vérifier `model` et l'installation de l'agent."))
-        return
-    except SourceError as error:
-        say(Unusable("source", str(error), f"Source d'images introuvable ({order.source}) : corriger `source`."))
-        return
-    items = {slot.id: slot.item for slot in rack.slots}
-    snapshot = order.snapshot
-    while True:
-        watcher = RackWatcher(rack, detector)
-        if snapshot is not None:
-            watcher.restore(msgspec.json.decode(snapshot))
+    def watch(self) -> None:
+        order = self._order
         try:
-            for settled in _settlements(watcher, source, items, say):
-                snapshot = settled.snapshot
-                say(settled)
-            say(Ended())
+            self._rack = load_rack(Path(order.rack))
+            self._detector = make_detector(order.detector, None if order.model is None else Path(order.model))
+            source = open_source(order.source, fps=order.fps, loop=order.loop, realtime=True, sleep=self._sleep)
+        except RackError as error:
+            french = f"Description du rack inutilisable : corriger {Path(order.rack).name}."
+            self._say(messages.Unusable("rack_file", str(error), french))
             return
-        except CameraGoneError as error:
-            say(Gone(str(error)))
-        except SnapshotError as error:
-            _log.error("the saved snapshot cannot be used, the rack is learnt anew: %s", error)
-            snapshot = None
+        except DetectorError as error:
+            french = "Détecteur inutilisable : vérifier `model` et l'installation de l'agent."
+            self._say(messages.Unusable("detector", str(error), french))
+            return
         except SourceError as error:
-            say(Unusable("source", str(error), f"Images illisibles ({order.source}) : vérifier la source."))
+            french = f"Source d'images introuvable ({order.source}) : corriger `source`."
+            self._say(messages.Unusable("source", str(error), french))
             return
-        except ValueError as error:
+        self._renew()
+        while self._watch_once(source):
+            pass
+
+    def _watch_once(self, source: FrameSource) -> bool:
+        """Until the camera is gone; false when there is nothing more to watch."""
+        try:
+            for frame in source:
+                seen = replace(frame, image=self._cut(frame.image))
+                if self._frame is None:
+                    self._say(messages.Watching())
+                self._frame = seen
+                self._obey_all()
+                self._look(seen)
+            self._say(messages.Ended())
+            return False
+        except CameraGoneError as error:
+            self._frame = None
+            self._settle([word_of(one, self._rack) for one in self._watcher.camera_lost()])
+            self._say(messages.Gone(str(error)))
+            for asked in list(self._shows):
+                self._answer(asked, "La caméra ne répond pas : pas d'image.")
+            self._shows.clear()
+            return True
+        except OutlineError as error:
             french = "La caméra a changé de format d'image : remettre l'ancien réglage ou redessiner le rack."
-            say(Unusable("picture", str(error), french))
-            return
+            self._say(messages.Unusable("picture", str(error), french))
+            return False
+        except SourceError as error:
+            french = f"Images illisibles ({self._order.source}) : vérifier la source."
+            self._say(messages.Unusable("source", str(error), french))
+            return False
 
+    def _renew(self) -> None:
+        """A watcher that knows what the last snapshot knew, and what was said to this one since."""
+        self._cut = OutlineCut(self._rack)
+        self._watcher = RackWatcher(self._rack, self._detector)
+        if self._snapshot is not None:
+            try:
+                self._watcher.restore(json.loads(self._snapshot))
+            except (SnapshotError, json.JSONDecodeError) as error:
+                _log.error("the saved snapshot cannot be used, the rack is learnt anew: %s", error)
+                self._snapshot = None
+        for correction in self._corrections:
+            self._correct(correction)
 
-def _settlements(
-    watcher: RackWatcher, source: FrameSource, items: dict[str, str], say: Callable[[Said], None]
-) -> Iterator[Settled]:
-    first = True
-    for frame in source:
-        if first:
-            first = False
-            say(Watching())
+    # Frames
+
+    def _look(self, frame: Frame) -> None:
+        watcher = self._watcher
         before = watcher.state
-        changes = watcher.feed(frame.image, frame.ts)
-        if changes or (before is not State.CLEAR and watcher.state is State.CLEAR):
-            said = [_change(change, items[change.slot]) for change in changes]
-            yield Settled(said, json.dumps(watcher.snapshot()).encode())
+        if before is not State.CLEAR or not self._sleeps(frame.ts):
+            said = watcher.feed(frame.image, frame.ts)
+            if self._cut.outline is not None:
+                self._cut.outline.place(watcher.homography)
+            if said or (before is not State.CLEAR and watcher.state is State.CLEAR):
+                self._settle([word_of(one, self._rack) for one in said])
+        self._show(frame)
+
+    def _sleeps(self, ts: float) -> bool:
+        """Whether this frame is one of those left out while nobody opened the rack."""
+        idle = self._order.idle_fps
+        if not idle or self._is_open or ts < self._awake_until:
+            self._fed_at = ts
+            return False
+        if ts - self._fed_at < 1 / idle:
+            return True
+        self._fed_at = ts
+        return False
+
+    def _settle(self, words: list[messages.Word]) -> None:
+        """Say what is to be recorded together."""
+        snapshot = self._watcher.snapshot()
+        applied: list[str] = []
+        if snapshot:  # empty while it learns: nothing of what was said is in it
+            self._snapshot = json.dumps(snapshot).encode()
+            applied = [correction.id for correction in self._corrections]
+            self._corrections = []
+        if words or applied or snapshot:
+            self._say(messages.Settled(words, self._snapshot or b"", applied))
+
+    def _show(self, frame: Frame) -> None:
+        if not self._shows or frame.ts - self._shown_at < _PICTURE_EVERY_S:
+            return
+        asked = list(self._shows)
+        picture = self._watcher.picture()
+        if picture is None:
+            return
+        self._shown_at = frame.ts
+        jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _PICTURE_QUALITY])[1]
+        self._say(messages.Picture(asked, bytes(jpeg)))
+        now = time.monotonic()
+        self._shows = {one: until for one, until in self._shows.items() if until > now}
+
+    # A person's word
+
+    def _rest(self, seconds: float) -> None:
+        """A pause of the source, in which the agent is heard."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._inbox.wait(left)
+            self._obey_all()
+
+    def _obey_all(self) -> None:
+        for told in self._inbox.take():
+            match told:
+                case messages.BeMode() | messages.HaveCount() | messages.HaveMoved():
+                    self._corrections.append(told)
+                    self._correct(told)
+                case messages.BeTaught():
+                    self._be_taught(told)
+                case messages.UseModel():
+                    self._use(told)
+                case messages.Show():
+                    if self._frame is None:
+                        self._answer(told.id, "La caméra ne donne pas encore d'image.")
+                    else:
+                        self._shows[told.id] = time.monotonic() + told.seconds
+                        self._shown_at = 0.0
+                case messages.Wake():
+                    self._is_open = told.awake
+                    if not told.awake and self._frame is not None:
+                        self._awake_until = self._frame.ts + _STAY_AWAKE_S
+
+    def _correct(self, correction: messages.Correction) -> None:
+        """Tell the watcher; what it answers goes out with the next snapshot, at once where it has one."""
+        watcher = self._watcher
+        said: list[Said] = []
+        match correction:
+            case messages.BeMode():
+                said = watcher.set_mode(correction.mode)
+            case messages.HaveCount():
+                try:
+                    watcher.set_count(correction.slot, correction.count)
+                except (KeyError, ValueError) as error:  # a place that was taken away since it was said
+                    _log.warning("%s is not %s: %s", correction.slot, correction.count, error)
+            case messages.HaveMoved():
+                said = watcher.settle_move(correction.accept)
+        self._settle([word_of(one, self._rack) for one in said])
+
+    def _be_taught(self, told: messages.BeTaught) -> None:
+        before = self._rack
+        try:
+            rack = Rack.of(told.rack)
+        except RackError as error:
+            self._answer(told.id, f"Description refusée : {error}.")
+            return
+        if self._frame is not None and rack.picture is not None:
+            height, width = self._frame.image.shape[:2]
+            if rack.picture != (width, height):
+                drawn = f"{rack.picture[0]}×{rack.picture[1]}"
+                self._answer(told.id, f"Rack dessiné sur une image de {drawn} px ; la caméra donne {width}×{height}.")
+                return
+        self._rack = rack
+        self._renew()
+        known = {slot.id: slot.polygon.tolist() for slot in before.slots}
+        kept = sum(known.get(slot.id) == slot.polygon.tolist() for slot in rack.slots)
+        new = len(rack.slots) - kept
+        self._answer(told.id, f"{len(rack.slots)} places : {kept} gardées, {new} à apprendre.", done=True)
+
+    def _use(self, told: messages.UseModel) -> None:
+        """Try it on the present picture first: a model that cannot judge it is not taken."""
+        try:
+            path = told.path or self._order.model
+            detector = make_detector(self._order.detector, None if path is None else Path(path))
+            _try(detector, None if self._frame is None else self._frame.image)
+        except (DetectorError, OSError, ValueError, RuntimeError) as error:
+            self._answer(told.id, f"Modèle refusé à l'essai : {error}")
+            return
+        self._detector = detector
+        self._renew()
+        self._answer(told.id, "Modèle essayé et pris.", done=True)
+
+    def _answer(self, asked: str, french: str, *, done: bool = False) -> None:
+        self._say(messages.Answer(asked, done, french[:1000]))
 
 
-def _change(change: SlotChange, item: str) -> Change:
-    at = datetime.now(UTC) - timedelta(seconds=max(0.0, time.monotonic() - change.at))
-    return Change(
-        change.slot, item, change.delta, change.before_count, change.after_count, min(max(change.confidence, 0.0), 1.0),
-        change.mode, at, change.session, small(change.before_jpeg), small(change.after_jpeg), change.model,
-        change.during_absence,
-    )  # fmt: skip
+def _try(detector: Detector, picture: Image | None) -> None:
+    """Raises DetectorError, or what its runtime raises, when it cannot judge a picture."""
+    grey = np.full((480, 640, 3), 114, np.uint8)
+    for image in [grey] if picture is None else [grey, picture]:
+        if any(not np.isfinite((d.x0, d.y0, d.x1, d.y1, d.score)).all() for d in detector.detect(image, _TRIAL_SCORE)):
+            raise DetectorError("it gives boxes that are no numbers")
 
 
-def small(jpeg: bytes) -> bytes:
-    """The picture in at most `MAX_CROP` bytes; empty when it cannot be read."""
-    while len(jpeg) > MAX_CROP:
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            return b""
-        image = cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
-        jpeg = bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
-    return jpeg
-
-
-def write(pipe: BinaryIO, message: Said | Order) -> None:
-    """One message: four bytes of length, then MessagePack."""
-    payload = msgspec.msgpack.encode(message)
-    pipe.write(len(payload).to_bytes(4, "big") + payload)
+def write(pipe: BinaryIO, message: messages.Said) -> None:
+    pipe.write(messages.framed(message))
     pipe.flush()
+
+
+def _read(pipe: BinaryIO) -> bytes:
+    """One message; empty at the end."""
+    head = pipe.read(4)
+    return pipe.read(int.from_bytes(head, "big")) if len(head) == 4 else b""
+
+
+def _hear(pipe: BinaryIO, inbox: Inbox) -> None:
+    """Until the agent is gone: the eye ends with it."""
+    while payload := _read(pipe):
+        inbox.put(_told.decode(payload))
+    os._exit(0)
 
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    cv2.setNumThreads(1)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a native library that prints must not break the protocol
-    length = int.from_bytes(sys.stdin.buffer.read(4), "big")
-    order = msgspec.msgpack.decode(sys.stdin.buffer.read(length), type=Order)
-    threading.Thread(target=_end_with_the_agent, daemon=True).start()
-    watch(order, lambda message: write(out, message))
-
-
-def _end_with_the_agent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
+    inbox = Inbox()
+    order = msgspec.msgpack.decode(_read(sys.stdin.buffer), type=messages.Order)
+    threading.Thread(target=_hear, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    Eye(order, lambda message: write(out, message), inbox).watch()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 CLOSE_WITHIN_S = 5.0
 _STEADY_S = 60.0
-Trouble = Literal["ok", "lost", "covered", "moved", "full", "error"]
+Trouble = Literal["ok", "lost", "covered", "moved", "full", "error", "dark", "frozen", "dirty"]
 
 
 class SourceFault(Exception):
@@ -59,6 +59,7 @@ class Desk:
         self._part = part
         self._changed = changed
         self._reported = ""  # the first time that the source answers is said too: the last run may have ended lost
+        self._status: SourceStatus | None = None
         self._cursor = f"{part.kind}:{part.name}"
 
     def _now(self) -> datetime:
@@ -99,9 +100,14 @@ class Desk:
         )
         try:
             await self.put([Fact(body)])
-            self._reported = key
+            self._reported, self._status = key, body
         except OutboxError as error:
             _log.error("%s: its status %s could not be written: %s", self.state.name, key, error)
+
+    async def restate(self) -> None:
+        """The last ``source.status`` again. Raises OutboxError."""
+        if self._status is not None:
+            await self.put([Fact(self._status)])
 
     async def works(self) -> None:
         """The source answers."""

@@ -10,15 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
-import ssl
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-import httpx
 import msgspec
 
 from cnc_bridge import programmes as transfer
@@ -28,13 +25,14 @@ from cnc_bridge.programmes import Former, Outcome
 from contracts import programmes as texts
 from contracts.control import ReadProgramme, SendProgramme
 from contracts.facts import ProgrammeTransferred
+from edge_agents.centre_http import CentreHttp, CentreUnavailableError
 from edge_agents.commands import CommandRefusedError
+from edge_agents.files import write_durably
 from edge_agents.outbox import Fact, OutboxError
 from edge_agents.supervisor import Desk
 
 _log = logging.getLogger(__name__)
 
-_HTTP_S: Final = 30.0
 _REPAIR_AT_MOST_S: Final = 3600.0
 _READ_AGAIN: Final = timedelta(minutes=15)
 """A controller that tells neither size nor date of its programmes is read this often, not at each look."""
@@ -88,9 +86,9 @@ class _Journal:
 
     def begin(self, intent: _Intent, new: bytes, former: bytes | None) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write_durably(self._folder / "new", new)
-        _write_durably(self._folder / "former", former or b"")
-        _write_durably(self._folder / "intent.json", msgspec.json.encode(intent))
+        write_durably(self._folder / "new", new)
+        write_durably(self._folder / "former", former or b"")
+        write_durably(self._folder / "intent.json", msgspec.json.encode(intent))
 
     def unfinished(self) -> tuple[_Intent, bytes, Former] | None:
         try:
@@ -342,35 +340,17 @@ class _Centre:
     """Texts of the centre, by hash, over HTTP."""
 
     def __init__(self, exchange: Exchange) -> None:
-        self._base = exchange.http.rstrip("/")
-        self._ca = exchange.ca
-
-    def _client(self) -> httpx.AsyncClient:
-        verify = ssl.create_default_context(cafile=self._ca) if self._ca is not None else True
-        return httpx.AsyncClient(timeout=_HTTP_S, verify=verify, trust_env=False)  # in the shop, behind no proxy
-
-    def _address(self, path: str) -> str:
-        """Always the centre's own: a command can name a path, no other host."""
-        return f"{self._base}/{path.lstrip('/')}"
+        self._http = CentreHttp(exchange.http, exchange.ca)
 
     async def fetch(self, path: str, sha256: str, size: int) -> bytes:
         """The text of that hash and size. Raises TextUnavailableError."""
-        found = bytearray()
         try:
-            async with (
-                self._client() as client,
-                client.stream("GET", self._address(path)) as reply,
-            ):
-                if reply.status_code != httpx.codes.OK:
-                    said = f"Le centre n'a pas donné le texte (réponse {reply.status_code})"
-                    raise TextUnavailableError(f"{said} : l'y charger de nouveau.")
-                async for piece in reply.aiter_bytes():
-                    found += piece
-                    if len(found) > size:
-                        break
-        except httpx.HTTPError as error:
-            raise TextUnavailableError(self._unreachable()) from error
-        content = bytes(found)
+            content = await self._http.get(path, size)
+        except CentreUnavailableError as error:
+            if not error.status:
+                raise TextUnavailableError(str(error)) from error
+            said = f"Le centre n'a pas donné le texte (réponse {error.status})"
+            raise TextUnavailableError(f"{said} : l'y charger de nouveau.") from error
         if len(content) != size or await asyncio.to_thread(texts.sha256, content) != sha256:
             raise TextUnavailableError(
                 "Le texte reçu n'est pas celui qui a été validé : rien n'a été envoyé à la machine."
@@ -385,30 +365,9 @@ class _Centre:
             )
         digest = await asyncio.to_thread(texts.sha256, content)
         try:
-            async with self._client() as client:
-                reply = await client.put(self._address(f"{path.rstrip('/')}/{digest}"), content=content)
-        except httpx.HTTPError as error:
-            raise TextUnavailableError(self._unreachable()) from error
-        if not reply.is_success:
-            raise TextUnavailableError(f"Le centre n'a pas pris le texte (réponse {reply.status_code}).")
+            await self._http.put(f"{path.rstrip('/')}/{digest}", content, "application/octet-stream")
+        except CentreUnavailableError as error:
+            if not error.status:
+                raise TextUnavailableError(str(error)) from error
+            raise TextUnavailableError(f"Le centre n'a pas pris le texte (réponse {error.status}).") from error
         return digest
-
-    def _unreachable(self) -> str:
-        return (
-            f"Le centre ne répond pas à l'adresse {self._base} : vérifier `http` dans la section [centre] de l'agent."
-        )
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    """All of it or nothing, also after a power cut."""
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,21 +1,52 @@
-"""A watched rack: what its eye settles becomes ``stock.observed``, in one transaction with the snapshot behind it."""
+"""A watched rack: what its eye says becomes facts, in one transaction with the snapshot behind them.
+
+A person's word (a count, a mode, a move) is on disk before it is answered, and goes with every eye until a snapshot
+holds it: a killed eye loses nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
-from contracts.facts import StockObserved
-from edge_agents import rack_eye
+from contracts.control import PartCommand
+from edge_agents import rack_messages as messages
+from edge_agents.commands import CommandRefusedError
 from edge_agents.config import RackSection
-from edge_agents.outbox import Fact
+from edge_agents.outbox import Fact, OutboxError
+from edge_agents.parts.pictures import PicturesPart
+from edge_agents.parts.rack_facts import RackFacts, french_of, status_of
+from edge_agents.parts.rack_obey import RackObeys
+from edge_agents.rack_models import Model, Models
 from edge_agents.supervisor import Desk, SourceFault
 
-_decoder: msgspec.msgpack.Decoder[rack_eye.Said] = msgspec.msgpack.Decoder(rack_eye.Said)
-_LIMIT = 32 * 1024 * 1024
+_log = logging.getLogger(__name__)
+_decoder: msgspec.msgpack.Decoder[messages.Said] = msgspec.msgpack.Decoder(messages.Said)
+_LIMIT: Final = 32 * 1024 * 1024
+_LEAVE_S: Final = 1.0
+
+
+class RackState(msgspec.Struct, frozen=True):
+    """What outlives a restart. `snapshot`: the watcher's own, null before the first."""
+
+    snapshot: msgspec.Raw = msgspec.Raw(b"null")
+    pending: list[messages.Correction] = []
+    persons: dict[str, str | None] = {}
+    """Who said what is pending."""
+    mode: messages.RackMode | None = None
+    code: str = "ok"
+    person: str | None = None
+    """Who began the restocking."""
+    crops: str | None = None
+    model: Model | None = None
+    former: Model | None = None
 
 
 class RackPart:
@@ -23,76 +54,266 @@ class RackPart:
 
     kind = "rack"
 
-    def __init__(self, config: RackSection) -> None:
+    def __init__(self, config: RackSection, pictures: PicturesPart, models: Models) -> None:
         self.name = config.name
         self.about: Mapping[str, str] = {"rack": config.name}
-        self._config = config
-        self._place = config.place or config.name
+        self.config = config
+        self.models = models
+        self.state = RackState()
+        self._pictures = pictures
+        self._writing = asyncio.Lock()
+        self._desk: Desk | None = None
+        self._eye: asyncio.subprocess.Process | None = None
+        self._answers: dict[str, asyncio.Future[messages.Answer]] = {}
+        self._awake = False
+        self._obeys = RackObeys(self, pictures.centre)
 
     async def run(self, desk: Desk) -> None:
-        config = self._config
-        order = rack_eye.Order(
-            source=config.source,
-            rack=str(config.rack),
-            fps=config.fps,
-            loop=config.loop,
-            detector=config.detector,
-            model=None if config.model is None else str(config.model),
-            snapshot=await desk.cursor(),
-        )
+        self.state = _state(await desk.cursor())
+        self._desk = desk
         eye = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "edge_agents.rack_eye", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         assert eye.stdin is not None
         assert eye.stdout is not None
+        restating = asyncio.create_task(self._restate_forever(desk), name=f"{self.name} mode")
         try:
-            payload = msgspec.msgpack.encode(order)
-            eye.stdin.write(len(payload).to_bytes(4, "big") + payload)
+            eye.stdin.write(messages.framed(self._order()))
+            self._eye = eye
             while True:
                 if await self._take(await _next(eye.stdout), desk):
                     return
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise RuntimeError(f"the eye of {self.name} died (exit code {await eye.wait()})") from error
         finally:
-            if eye.returncode is None:
-                eye.kill()
-                await eye.wait()
+            self._eye = None
+            restating.cancel()
+            self._obeys.eye_ended()
+            for waiting in self._answers.values():
+                waiting.cancel()
+            await _end(eye)
+            await asyncio.wait([restating])
 
-    async def _take(self, said: rack_eye.Said, desk: Desk) -> bool:
-        """Record one message; True when it was the last."""
-        if isinstance(said, rack_eye.Settled):
-            new = [self._fact(change, desk) for change in said.changes]
-            await desk.put(new, msgspec.Raw(said.snapshot))
-        elif isinstance(said, rack_eye.Watching):
-            await desk.works()
-        elif isinstance(said, rack_eye.Gone):
-            french = f"Caméra de {self.name} sans réponse : vérifier son câble, son alimentation, son adresse."
-            desk.says("waiting", french)
-            await desk.report("lost", "camera_gone", french)
-        elif isinstance(said, rack_eye.Unusable):
-            raise SourceFault(said.code, said.message, said.french, "error")
-        return isinstance(said, rack_eye.Ended)
-
-    def _fact(self, change: rack_eye.Change, desk: Desk) -> Fact:
-        place = f"{self._place}/{change.slot}"
-        body = StockObserved(
-            source="camera",
-            qty=change.delta * 1000,
-            item=change.item or None,
-            code=None if change.item else place[:120],
-            place=place[:120],
-            confidence=change.confidence,
-            mode=change.mode,
-            session=f"{self.name}-{desk.clock.run}-{change.session}" if change.session else None,
-            count_before=change.before_count,
-            count_after=change.after_count,
-            model=change.model[:120] or None,
-            during_absence=change.during_absence,
+    def _order(self) -> messages.Order:
+        config, state = self.config, self.state
+        model = config.model if state.model is None else Path(state.model.path)
+        lens = config.lens
+        return messages.Order(
+            source=config.source,
+            rack=str(config.rack),
+            fps=config.fps,
+            loop=config.loop,
+            detector=config.detector,
+            model=None if model is None else str(model),
+            snapshot=None if bytes(state.snapshot) == b"null" else bytes(state.snapshot),
+            pending=state.pending,
+            lens=messages.Lens(**lens.model_dump()),
+            idle_fps=config.idle_fps,
         )
-        return Fact(body, desk.clock.at(change.at))
+
+    # What the eye says
+
+    async def _take(self, said: messages.Said, desk: Desk) -> bool:
+        """Record one message; True when it was the last."""
+        match said:
+            case messages.Settled():
+                await self._record(said, desk)
+            case messages.Watching():
+                if status_of(self.state.code) in ("ok", "lost"):
+                    await desk.works()
+                if self._awake:
+                    self.tell(messages.Wake(awake=True))
+            case messages.Answer():
+                waiting = self._answers.pop(said.id, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(said)
+                else:
+                    self._obeys.said_later(said)
+            case messages.Picture():
+                self._obeys.picture(said)
+            case messages.Gone():
+                desk.says("waiting", french_of("lost", self.name))
+                await self._record(_blind("lost", said.message, desk), desk)
+                await desk.report("lost", "camera_gone", french_of("lost", self.name))
+            case messages.Unusable():
+                await self._unusable(said, desk)
+            case messages.Ended():
+                return True
+        return False
+
+    async def _record(self, said: messages.Settled, desk: Desk) -> None:
+        """Words, snapshot and the corrections that it holds, in one transaction; the pictures are on disk before."""
+        facts = RackFacts(self.name, self.config.place or self.name, desk.clock.run)
+        bodies: list[Fact] = []
+        kept: list[str] = []
+        async with self._writing:
+            state = self.state
+            by = next((state.persons[one] for one in reversed(said.applied) if state.persons.get(one)), None)
+            modes: list[messages.ModeIs] = []
+            for word in said.words:
+                match word:
+                    case messages.Change():
+                        crops = await self._keep(word, kept, automatic=word.mode == "auto")
+                        bodies.append(Fact(facts.change(word, crops), desk.clock.at(word.at)))
+                    case messages.Ask():
+                        crops = await self._keep(word, kept, automatic=False)
+                        bodies.append(Fact(facts.ask(word, crops), desk.clock.at(word.at)))
+                    case messages.Read():
+                        bodies.append(Fact(facts.read(word, by), desk.clock.at(word.at)))
+                    case messages.ModeIs() if (word.mode, word.code) != (state.mode, state.code):
+                        crops = await self._keep(word, kept, automatic=False)
+                        person = by if word.mode == "restocking" else by or state.person
+                        bodies.append(Fact(facts.mode(word.mode, word.code, person, crops), desk.clock.at(word.at)))
+                        state = msgspec.structs.replace(
+                            state, mode=word.mode, code=word.code, crops=crops,
+                            person=person if word.mode == "restocking" else None,
+                        )  # fmt: skip
+                        modes.append(word)
+                    case _:
+                        pass  # the same mode again
+            state = msgspec.structs.replace(
+                state,
+                snapshot=msgspec.Raw(said.snapshot) if said.snapshot else state.snapshot,
+                pending=[one for one in state.pending if one.id not in said.applied],
+                persons={one: who for one, who in state.persons.items() if one not in said.applied},
+            )
+            try:
+                await desk.put(bodies, state)
+            except BaseException:
+                for crops in kept:
+                    await self._pictures.drop(crops)
+                raise
+            self.state = state
+        if kept:
+            self._pictures.bring()
+        for word in modes:
+            await self._show(word, desk)
+
+    async def _keep(
+        self, word: messages.Change | messages.Ask | messages.ModeIs, kept: list[str], *, automatic: bool
+    ) -> str | None:
+        wanted = self.config.pictures
+        if wanted == "none" or (wanted == "doubtful" and automatic):
+            return None
+        crops = await self._pictures.keep(word.before, word.after, word.at, automatic=automatic)
+        if crops is not None:
+            kept.append(crops)
+        return crops
+
+    async def _show(self, word: messages.ModeIs, desk: Desk) -> None:
+        """The camera's trouble as the source's, beside the mode."""
+        french = french_of(word.code, self.name)
+        trouble = status_of(word.code)
+        if trouble == "ok":
+            desk.says("running", "" if word.mode == "counting" else french if word.mode == "blind" else "Rangement.")
+            await desk.report("ok", "ok", french_of("ok", self.name))
+        elif word.code != "lost":  # the camera's own word says that
+            desk.says("waiting", french)
+            await desk.report(trouble, word.code, french)
+
+    async def _unusable(self, said: messages.Unusable, desk: Desk) -> None:
+        if said.code == "detector" and self.state.model is not None:
+            _log.error("%s: its model %s cannot be loaded, back to the one before", self.name, self.state.model.path)
+            former = None if self.state.former == self.state.model else self.state.former
+            await self.save(model=former, former=None)
+        await self._record(_blind("lost", said.message, desk), desk)
+        raise SourceFault(said.code, said.message, said.french, "error")
+
+    async def _restate_forever(self, desk: Desk) -> None:
+        """State again how the rack is watched, whenever the centre came back."""
+        while True:
+            await desk.present.wait()
+            desk.present.clear()
+            state = self.state
+            if state.mode is None:
+                continue
+            facts = RackFacts(self.name, self.config.place or self.name, desk.clock.run)
+            body = facts.mode(state.mode, state.code, state.person, state.crops, repeated=True)
+            try:
+                await desk.put([Fact(body)])
+                await desk.restate()
+            except OutboxError as error:
+                _log.warning("%s: its mode could not be stated again: %s", self.name, error)
+
+    # What a person says
+
+    async def obey(self, command: PartCommand) -> str:
+        """Raises CommandRefusedError."""
+        return await self._obeys.obey(command)
+
+    def wake(self, *, awake: bool) -> None:
+        """A beam or a door at this rack opened or closed."""
+        self._awake = awake
+        self.tell(messages.Wake(awake))
+
+    async def save(self, **changes: Any) -> None:
+        """Write the part's state. Raises OutboxError, CommandRefusedError before the first start."""
+        if self._desk is None:
+            raise CommandRefusedError(f"« {self.name} » démarre : recommencer dans un instant.")
+        async with self._writing:
+            state = msgspec.structs.replace(self.state, **changes)
+            await self._desk.put([], state)
+            self.state = state
+
+    async def correct(self, correction: messages.Correction, person: str | None) -> bool:
+        """Keep a person's word, and tell the eye; whether there is one."""
+        if self._desk is None:
+            raise CommandRefusedError(f"« {self.name} » démarre : recommencer dans un instant.")
+        async with self._writing:
+            state = msgspec.structs.replace(
+                self.state,
+                pending=[*(one for one in self.state.pending if one.id != correction.id), correction],
+                persons=self.state.persons | {correction.id: person},
+            )
+            await self._desk.put([], state)
+            self.state = state
+            return self.tell(correction)
+
+    def tell(self, message: messages.Told) -> bool:
+        """Send it to the eye; false when there is none now."""
+        if self._eye is None or self._eye.stdin is None or self._eye.stdin.is_closing():
+            return False
+        self._eye.stdin.write(messages.framed(message))
+        return True
+
+    async def ask(self, message: messages.BeTaught | messages.UseModel, patience: float) -> messages.Answer | None:
+        """What the eye answers; None: there is none, it died of it, or it was silent for too long."""
+        waiting: asyncio.Future[messages.Answer] = asyncio.get_running_loop().create_future()
+        self._answers[message.id] = waiting
+        try:
+            if not self.tell(message):
+                return None
+            done, _ = await asyncio.wait([waiting], timeout=patience)
+            return waiting.result() if done and not waiting.cancelled() else None
+        finally:
+            self._answers.pop(message.id, None)
 
 
-async def _next(pipe: asyncio.StreamReader) -> rack_eye.Said:
+def _blind(code: str, detail: str, desk: Desk) -> messages.Settled:
+    return messages.Settled([messages.ModeIs("blind", code, detail, desk.clock.now().wall)], b"")
+
+
+def _state(saved: bytes | None) -> RackState:
+    if saved is None:
+        return RackState()
+    try:
+        state = msgspec.json.decode(saved, type=RackState)
+    except msgspec.MsgspecError as error:
+        _log.error("the saved state of a rack cannot be read, it is learnt anew: %s", error)
+        return RackState()
+    if bytes(state.snapshot) == b"null" and b'"slots"' in saved:  # before the state had a form of its own
+        return RackState(snapshot=msgspec.Raw(saved))
+    return state
+
+
+async def _end(eye: asyncio.subprocess.Process) -> None:
+    if eye.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            eye.kill()
+        await eye.wait()
+
+
+async def _next(pipe: asyncio.StreamReader) -> messages.Said:
     length = int.from_bytes(await pipe.readexactly(4), "big")
     if length > _LIMIT:
         raise RuntimeError(f"the eye sent a message of {length} bytes")
