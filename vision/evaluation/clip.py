@@ -19,8 +19,8 @@ from vision.detectors.base import Frame
 from vision.evaluation.hands import PhotosMissingError
 from vision.evaluation.outcomes import Claim
 from vision.evaluation.saying import claims_of
-from vision.pipeline import RackWatcher
 from vision.slots import Rack, parse_rack
+from vision.watching import RackWatcher
 
 Matrix = npt.NDArray[np.float64]
 _STILL = np.array([[1, 0, 0], [0, 1, 0]], np.float64)

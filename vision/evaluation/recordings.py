@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vision.detectors.base import Detector
-from vision.pipeline import RackWatcher, SlotChange
 from vision.slots import Rack, RackError, load_rack
 from vision.sources import SourceError, open_source
+from vision.watching import RackWatcher, SlotAsk, SlotChange, asks, changes
 
 
 class EvaluationError(ValueError):
@@ -27,8 +27,8 @@ class EpisodeResult:
         name: its folder.
         expected, seen: slot → change of count, zeros left out.
         confidence: the least of its changes; 1.0 when there was none.
-        mode: "review" if any change waits for a person.
-        changes: what the watcher said.
+        mode: "review" if any change waits for a person, or a place was asked about.
+        changes, asks: what the watcher said.
     """
 
     name: str
@@ -37,6 +37,7 @@ class EpisodeResult:
     confidence: float
     mode: str
     changes: tuple[SlotChange, ...]
+    asks: tuple[SlotAsk, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -88,9 +89,12 @@ def run_episode(folder: Path, shared: Rack | None, detector: Detector) -> Episod
         if not (folder / "frames").is_dir():
             raise EvaluationError(f"{folder / 'frames'}: no such folder")
         watcher = RackWatcher(rack, detector)
-        changes: list[SlotChange] = []
+        moved: list[SlotChange] = []
+        asked: list[SlotAsk] = []
         for frame in open_source(str(folder / "frames"), fps=fps):
-            changes += watcher.feed(frame.image, frame.ts)
+            said = watcher.feed(frame.image, frame.ts)
+            moved += changes(said)
+            asked += asks(said)
     except (RackError, SourceError) as problem:
         raise EvaluationError(str(problem)) from problem
     except ValueError as problem:
@@ -99,15 +103,16 @@ def run_episode(folder: Path, shared: Rack | None, detector: Detector) -> Episod
     if unknown:
         raise EvaluationError(f"{folder / 'truth.json'}: slot {unknown[0]!r} is not in the rack")
     seen: Counter[str] = Counter()
-    for change in changes:
+    for change in moved:
         seen[change.slot] += change.delta
     return EpisodeResult(
         name=folder.name,
         expected=expected,
         seen={slot: delta for slot, delta in sorted(seen.items()) if delta},
-        confidence=min((c.confidence for c in changes), default=1.0),
-        mode="review" if any(c.mode == "review" for c in changes) else "auto",
-        changes=tuple(changes),
+        confidence=min([c.confidence for c in moved] + [a.confidence for a in asked], default=1.0),
+        mode="review" if asked or any(c.mode == "review" for c in moved) else "auto",
+        changes=tuple(moved),
+        asks=tuple(asked),
     )
 
 

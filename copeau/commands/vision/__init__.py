@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from copeau.commands.vision.evaluating import evaluate
+from copeau.commands.vision.recette import recette
 from copeau.commands.vision.rendering import render, train
 from copeau.commands.vision.teaching import teach
 from copeau.commands.vision.watching import setup_check, watch
@@ -15,5 +16,5 @@ def command() -> None:
     """The rack camera's eyes: teach, watch, render, train, eval."""
 
 
-for _one in (teach, watch, setup_check, render, train, evaluate):
+for _one in (teach, recette, watch, setup_check, render, train, evaluate):
     command.add_command(_one)

@@ -16,32 +16,37 @@ from copeau.commands.vision.common import stop
 @click.argument("source")
 @click.option("--rack", "rack_file", type=click.Path(path_type=Path), required=True, help="rack.json")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), default=None)
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per change.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line for each.")
 @click.option("--detector", default="onnx", show_default=True)
 @click.option("--model", type=click.Path(path_type=Path), default=None)
 def watch(source: str, rack_file: Path, fps: float | None, as_json: bool, detector: str, model: Path | None) -> None:
-    """Print the changes seen in SOURCE (folder, video, camera number, rtsp/http URL) as they come."""
+    """Print what is seen in SOURCE (folder, video, camera number, rtsp/http URL) as it comes.
+
+    Movements, questions, absolute readings and modes.
+    """
     from vision.detectors import DetectorError, make_detector
-    from vision.pipeline import RackWatcher
+    from vision.privacy import OutlineCut, OutlineError
     from vision.slots import RackError, load_rack
     from vision.sources import CameraGoneError, SourceError, open_source
+    from vision.watching import RackWatcher
 
     try:
-        watcher = RackWatcher(load_rack(rack_file), make_detector(detector, model))
-        stream = open_source(source, fps=fps)
+        rack = load_rack(rack_file)
+        watcher = RackWatcher(rack, make_detector(detector, model))
+        stream = open_source(source, fps=fps, cut=OutlineCut(rack))
         while True:
             try:
                 for frame in stream:
                     begun = time.perf_counter()
-                    changes = watcher.feed(frame.image, frame.ts)
+                    said = watcher.feed(frame.image, frame.ts)
                     spent = (time.perf_counter() - begun) * 1000
-                    for change in changes:
-                        _say(change, frame.index, spent, as_json)
+                    for one in said:
+                        _say(one, frame.index, spent, as_json)
             except CameraGoneError as gone:
                 click.echo(str(gone), err=True)
                 continue
             break
-    except (RackError, DetectorError, SourceError, ValueError) as problem:
+    except (RackError, DetectorError, SourceError, OutlineError, ValueError) as problem:
         stop(str(problem))
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
@@ -78,7 +83,28 @@ def setup_check(reference: Path, now: Path, zone: str | None, as_json: bool) -> 
     raise SystemExit(1 if found else 0)
 
 
-def _say(change: Any, index: int, spent_ms: float, as_json: bool) -> None:
+def _say(one: Any, index: int, spent_ms: float, as_json: bool) -> None:
+    from vision.watching import ModeChange, Reading, SlotAsk, SlotChange
+
+    if isinstance(one, SlotChange):
+        _say_change(one, index, spent_ms, as_json)
+        return
+    if isinstance(one, SlotAsk):
+        line: dict[str, Any] = {"slot": one.slot, "ask": one.reason, "before": one.count_before, "guess": one.guess}
+        told = f"{one.slot}  combien ?  ({one.reason}, guess {one.guess})"
+    elif isinstance(one, Reading):
+        line = {"reading": one.why, "slots": {seen.slot: seen.count for seen in one.places}}
+        told = f"reading ({one.why}) of {len(one.places)} places"
+    elif isinstance(one, ModeChange):
+        line = {"mode": one.mode, "code": one.code}
+        told = f"mode {one.mode} ({one.code})"
+    else:
+        return
+    line |= {"frame": index, "at": round(one.at, 3)}
+    click.echo(json.dumps(line) if as_json else f"{one.at:8.2f} s  {told}")
+
+
+def _say_change(change: Any, index: int, spent_ms: float, as_json: bool) -> None:
     if as_json:
         line = {
             "frame": index,
@@ -92,6 +118,7 @@ def _say(change: Any, index: int, spent_ms: float, as_json: bool) -> None:
             "began": round(change.began, 3),
             "ended": round(change.ended, 3),
             "during_absence": change.during_absence,
+            "transfer": change.transfer,
             "frame_ms": round(spent_ms, 1),
         }
         click.echo(json.dumps(line))

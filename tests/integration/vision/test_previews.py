@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from vision.detectors import make_detector
-from vision.pipeline import RackWatcher
 from vision.slots import parse_rack
 from vision.sources import open_source
+from vision.watching import RackWatcher, changes
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "photos" / "intel-previews"
 GIFS = sorted(FOLDER.glob("*.gif")) if FOLDER.is_dir() else []
@@ -44,5 +44,5 @@ def test_no_movement(path: Path, layout: str | int, klass: str) -> None:
     slots = [{"id": f"S{i}", "polygon": p, "item": "x", "class": klass} for i, p in enumerate(places)]
     watcher = RackWatcher(parse_rack({"slots": slots}), make_detector())
     length = frames[-1].ts + frames[1].ts
-    changes = [c for k in range(2) for f in frames for c in watcher.feed(f.image, f.ts + k * length)]
-    assert changes == []
+    said = [one for k in range(2) for f in frames for one in watcher.feed(f.image, f.ts + k * length)]
+    assert changes(said) == []

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pytest
 
 from vision.detectors import make_detector
-from vision.pipeline import RackWatcher, SlotChange
 from vision.slots import Rack, parse_rack
+from vision.watching import RackWatcher, SlotChange, changes
 
 CLIP = Path(__file__).resolve().parents[4] / "shared" / "data" / "photos" / "bottle-pick-clip"
 pytestmark = pytest.mark.skipif(
@@ -55,7 +55,7 @@ def rack(truth: dict[str, Any], matrix: npt.NDArray[np.float64] | None = None) -
 
 def watch(stream: Stream, places: Rack) -> list[SlotChange]:
     watcher = RackWatcher(places, make_detector())
-    return [change for image, ts in stream for change in watcher.feed(image, ts)]
+    return changes(one for image, ts in stream for one in watcher.feed(image, ts))
 
 
 def moved(image: Picture, matrix: npt.NDArray[np.float64], size: tuple[int, int] | None = None) -> Picture:
@@ -67,14 +67,14 @@ def shift(dx: float, dy: float) -> npt.NDArray[np.float64]:
     return np.array([[1, 0, dx], [0, 1, dy]], np.float64)
 
 
-def assert_one_take_one_return(changes: list[SlotChange], truth: dict[str, Any], reverse: bool = False) -> None:
-    assert [(c.slot, c.delta, c.mode) for c in changes] == [("A", -1, "auto"), ("A", 1, "auto")]
+def assert_one_take_one_return(seen: list[SlotChange], truth: dict[str, Any], reverse: bool = False) -> None:
+    assert [(c.slot, c.delta, c.mode) for c in seen] == [("A", -1, "auto"), ("A", 1, "auto")]
     fps = truth["fps_of_source"]
     take, back = truth["events"]
     windows = [(take["lift_frame"], take["gone_frame"]), (back["on_table_frame"], back["released_frame"])]
     if reverse:
         windows = [(LAST_FRAME - b, LAST_FRAME - a) for a, b in reversed(windows)]
-    for change, (first, last) in zip(changes, windows, strict=True):
+    for change, (first, last) in zip(seen, windows, strict=True):
         assert first / fps - 1 <= change.at <= last / fps + 1, change
 
 
@@ -156,8 +156,7 @@ def test_at_five_frames_a_second(stream: Stream, truth: dict[str, Any]) -> None:
 
 
 def test_begun_while_the_bottle_is_away(stream: Stream, truth: dict[str, Any]) -> None:
-    changes = watch(stream[75:], rack(truth))
-    assert [(c.slot, c.delta) for c in changes] == [("A", 1)]
+    assert [(c.slot, c.delta) for c in watch(stream[75:], rack(truth))] == [("A", 1)]
 
 
 @LONG
@@ -191,8 +190,8 @@ def test_a_take_while_nobody_watched_is_reported_as_such(stream: Stream, truth: 
     fps = truth["fps_of_source"]
     before = RackWatcher(rack(truth), make_detector())
     early = [before.feed(image, ts) for image, ts in stream if ts * fps < 150]
-    assert not any(early)
+    assert not any(changes(said) for said in early)
     after = RackWatcher(rack(truth), make_detector())
     after.restore(json.loads(json.dumps(before.snapshot())))
-    changes = after.compare_after_absence((image, ts) for image, ts in stream if ts * fps > 230)
-    assert [(c.slot, c.delta, c.during_absence) for c in changes] == [("A", -1, True)]
+    found = after.compare_after_absence((image, ts) for image, ts in stream if ts * fps > 230)
+    assert [(c.slot, c.delta, c.during_absence) for c in found] == [("A", -1, True)]
