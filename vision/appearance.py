@@ -33,6 +33,7 @@ _LEAST_CONTRAST = 0.09  # of ln(intensity): 9 % of local brightness, below which
 _NOISE_FACTOR = 4.0
 _SAME, _CHANGED = 0.012, 0.03
 _LEVEL = 100.0
+_TONES, _HUES = 14, 14
 
 Band = npt.NDArray[np.float32]
 
@@ -152,6 +153,32 @@ def compare(before: Look, after: Look) -> Comparison:
         gained=float((came & (_structure(b) > limit)).sum()) / area,
         amount=max(float(left.sum()), float(came.sum())) / area,
     )
+
+
+def novelty(known: Look, now: Look) -> float:
+    """Share 0..1 of a place that shows colours which it, or its margin, did not show before.
+
+    A thing that was turned or slid shows none; another thing, an open box, a rag or a thing left on it shows many.
+    """
+    had = np.zeros((_TONES, _HUES, _HUES), np.uint8)
+    np.add.at(had, _colours(known), 1)
+    wide = np.pad(had > 1, 1)
+    near = np.zeros(had.shape, bool)
+    for i, j, k in np.ndindex(3, 3, 3):
+        near |= wide[i : i + _TONES, j : j + _HUES, k : k + _HUES]
+    strange = ~near[_colours(now)]
+    steady = cv2.erode(strange.astype(np.uint8), np.ones((2, 2), np.uint8)).astype(bool)
+    return float(steady[now.mask].mean()) if now.mask.any() else 0.0
+
+
+def _colours(look: Look) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Bins of brightness, blue to green and red to green, each (h, w)."""
+    soft = cv2.GaussianBlur(look.pixels, (0, 0), 1.0).astype(np.float32) * np.float32(_LEVEL / look.level)
+    log = np.log(soft + np.float32(_OFFSET))
+    tone = (log[..., 1] - 2.4) / 0.3
+    blue, red = ((log[..., i] - log[..., 1]) / 0.18 + _HUES / 2 for i in (0, 2))
+    bins = [np.clip(v, 0, n - 1).astype(np.intp) for v, n in ((tone, _TONES), (blue, _HUES), (red, _HUES))]
+    return bins[0], bins[1], bins[2]
 
 
 def _cut(frame: Frame, x0: float, y0: float, scale: float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
