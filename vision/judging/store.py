@@ -1,4 +1,4 @@
-"""A place's memory as a JSON-able value: small pictures as WebP, so that 96 places stay below the cursor's megabyte."""
+"""A place's memory as a JSON-able value: small pictures as JPEG and WebP, so that 96 places stay below the cursor's megabyte."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _dump_look(look: Look) -> dict[str, Any]:
     outline, _ = cv2.findContours(look.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = max(outline, key=len)[:, 0].tolist() if len(xs) and len(ys) else []
     return {
-        "pixels": _image(look.pixels),
+        "pixels": _exact(look.pixels),
         "mask": largest,
         "level": round(float(look.level), 2),
         "noise": round(float(look.noise), 3),
@@ -78,6 +78,17 @@ def _load_look(raw: Mapping[str, Any]) -> Look:
 
 def _image(image: npt.NDArray[np.uint8]) -> str:
     return base64.b64encode(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])[1].tobytes()).decode()
+
+
+def _exact(image: npt.NDArray[np.uint8]) -> str:
+    """JPEG with all of its colour: WebP halves the colour's resolution, and a look read back compared as changed."""
+    how = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        90,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    return base64.b64encode(cv2.imencode(".jpg", image, how)[1].tobytes()).decode()
 
 
 def _pixels(text: str) -> npt.NDArray[np.uint8]:
