@@ -46,7 +46,7 @@ _COVERED_BACK, _DIRTY_BACK = 0.6, 0.25
 _SMOOTH: Final = 0.035  # of ln(intensity), between neighbours of the coarse grid: out of focus or even
 _FLICKER: Final = 0.06  # of the level, RMS
 _FLICKER_BACK: Final = 0.035
-_FLICKER_TURNS: Final = 4
+_FLICKER_TURNS: Final = 3
 _FLICKER_S: Final = 3.0
 _DRAWER_EVERY_S: Final = 0.5
 _EV_TOLD: Final = 0.5
@@ -252,10 +252,12 @@ class Health:
             return self._timers["flicker"].on, self._timers["flicker"].detail
         rows = np.log(np.stack([level for _, level in self._levels]) + 4.0)
         rows -= rows.mean(0)
-        turns = np.median((np.diff(np.sign(np.diff(rows, axis=0)), axis=0) != 0).sum(0))
         swing = float(np.median(rows.std(0)))
         limit = _FLICKER_BACK if self._timers["flicker"].on else _FLICKER
-        return bool(swing > limit and turns >= _FLICKER_TURNS), f"light swings by {100 * swing:.0f} %"
+        if swing <= limit:
+            return False, ""
+        turns = float(np.median([_turns(row, swing / 2) for row in rows.T[:: max(rows.shape[1] // 8, 1)]]))
+        return turns >= _FLICKER_TURNS, f"light swings by {100 * swing:.0f} %"
 
     def _is_hidden(self, frame: Frame, small: Frame, level: float) -> tuple[tuple[bool, str], tuple[bool, str]]:
         """Covered: hardly any taught edge is left, and what is seen is smooth. Dirty: many are gone, the rest stays."""
@@ -366,6 +368,12 @@ def _near(frame: Frame, markers: TaughtMarkers, reach: float) -> int:
         here = find_markers(cut, (number,))
         near += any(float(np.linalg.norm(m.centre - centre + np.array([left, top]))) <= reach for m in here)
     return near
+
+
+def _turns(signal: Plane, least: float) -> int:
+    """How often it goes from above `least` to below its negative, or back; one step of light is one."""
+    beyond = np.sign(signal[np.abs(signal) > least])
+    return int((np.diff(beyond) != 0).sum())
 
 
 def _pooled(plane: Plane) -> Plane:
