@@ -142,23 +142,6 @@ class PicturesSection(_Section):
     key: Annotated[_Path | None, Field(description="made at the first start, for this user alone")] = None
 
 
-class LensSection(_Section):
-    """What the camera is set to. What changes by itself (exposure, white balance, focus) is locked, unless said."""
-
-    width: Annotated[int | None, Field(ge=160, le=8192)] = None
-    height: Annotated[int | None, Field(ge=120, le=8192)] = None
-    exposure: Annotated[float | None, Field(strict=False, description="in the camera driver's own unit")] = None
-    white_balance: Annotated[float | None, Field(ge=1000, le=12_000, strict=False, description="kelvin")] = None
-    focus: Annotated[float | None, Field(ge=0, strict=False, description="in the camera driver's own unit")] = None
-    lock: bool = True
-
-    @model_validator(mode="after")
-    def _whole(self) -> LensSection:
-        if (self.width is None) != (self.height is None):
-            raise ValueError("`width` and `height` go together")
-        return self
-
-
 class RackSection(_Section):
     """A camera over a rack. `source`: a folder, a video, a camera's number or an rtsp/http address."""
 
@@ -178,7 +161,6 @@ class RackSection(_Section):
     idle_fps: Annotated[
         float, Field(ge=0, le=60, strict=False, description="rate until a contact opens; 0: always `fps`")
     ] = 0.0
-    lens: LensSection = LensSection()
 
     @field_validator("source", mode="after")
     @classmethod

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -97,7 +96,9 @@ class Eye:
         try:
             self._rack = load_rack(Path(order.rack))
             self._detector = make_detector(order.detector, None if order.model is None else Path(order.model))
-            source = open_source(order.source, fps=order.fps, loop=order.loop, realtime=True, sleep=self._sleep)
+            source = open_source(
+                order.source, fps=order.fps, loop=order.loop, realtime=True, sleep=self._sleep, cut=self._only_the_rack
+            )
         except RackError as error:
             french = f"Description du rack inutilisable : corriger {Path(order.rack).name}."
             self._say(messages.Unusable("rack_file", str(error), french))
@@ -118,12 +119,11 @@ class Eye:
         """Until the camera is gone; false when there is nothing more to watch."""
         try:
             for frame in source:
-                seen = replace(frame, image=self._cut(frame.image))
                 if self._frame is None:
                     self._say(messages.Watching())
-                self._frame = seen
+                self._frame = frame
                 self._obey_all()
-                self._look(seen)
+                self._look(frame)
             self._say(messages.Ended())
             return False
         except CameraGoneError as error:
@@ -157,6 +157,10 @@ class Eye:
             self._correct(correction)
 
     # Frames
+
+    def _only_the_rack(self, image: Image) -> Image:
+        """The source's own step: what lies outside the outline of the present description is gone after it."""
+        return self._cut(image)
 
     def _look(self, frame: Frame) -> None:
         watcher = self._watcher

@@ -71,18 +71,6 @@ Correction: TypeAlias = BeMode | HaveCount | HaveMoved
 Told: TypeAlias = Correction | BeTaught | UseModel | Show | Wake
 
 
-class Lens(msgspec.Struct, frozen=True):
-    """What a camera is set to when it is opened; null leaves it as it is."""
-
-    width: int | None = None
-    height: int | None = None
-    exposure: float | None = None
-    white_balance: float | None = None
-    focus: float | None = None
-    lock: bool = True
-    """Automatic exposure, white balance and focus off, as far as the camera lets it."""
-
-
 class Order(msgspec.Struct, frozen=True):
     """What to watch. `snapshot`: JSON of the last one saved, None on the first start; `pending` is not in it yet."""
 
@@ -94,7 +82,6 @@ class Order(msgspec.Struct, frozen=True):
     model: str | None
     snapshot: bytes | None
     pending: list[Correction] = []
-    lens: Lens = Lens()
     idle_fps: float = 0.0
     """Rate while nobody woke it; 0: always the full one."""
 

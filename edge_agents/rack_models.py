@@ -1,8 +1,8 @@
 """Models that a centre rolls out: fetched, checked against the agent's key, kept beside the outbox.
 
 A model is an ONNX file; its signature lies beside it, at the same path with ``.sig`` behind: the 64 bytes of an Ed25519
-signature (RFC 8032) of the model's SHA-256 (its 32 bytes), raw or as text in hexadecimal. The public key is a PEM file that a
-person put on the agent; no command can change it.
+signature (RFC 8032) of the model's SHA-256 (its 32 bytes), raw or as text in hexadecimal. The public key is a PEM file
+that a person put on the agent; no command can change it.
 """
 
 from __future__ import annotations

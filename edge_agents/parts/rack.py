@@ -20,7 +20,7 @@ from contracts.control import PartCommand
 from edge_agents import rack_messages as messages
 from edge_agents.commands import CommandRefusedError
 from edge_agents.config import RackSection
-from edge_agents.outbox import Fact, OutboxError
+from edge_agents.outbox import Fact, FactRefusedError, OutboxError
 from edge_agents.parts.pictures import PicturesPart
 from edge_agents.parts.rack_facts import RackFacts, french_of, status_of
 from edge_agents.parts.rack_obey import RackObeys
@@ -44,6 +44,8 @@ class RackState(msgspec.Struct, frozen=True):
     code: str = "ok"
     person: str | None = None
     """Who began the restocking."""
+    ended_by: str | None = None
+    """Who ended it: its list of differences comes later, in one reading."""
     crops: str | None = None
     model: Model | None = None
     former: Model | None = None
@@ -97,7 +99,6 @@ class RackPart:
     def _order(self) -> messages.Order:
         config, state = self.config, self.state
         model = config.model if state.model is None else Path(state.model.path)
-        lens = config.lens
         return messages.Order(
             source=config.source,
             rack=str(config.rack),
@@ -107,7 +108,6 @@ class RackPart:
             model=None if model is None else str(model),
             snapshot=None if bytes(state.snapshot) == b"null" else bytes(state.snapshot),
             pending=state.pending,
-            lens=messages.Lens(**lens.model_dump()),
             idle_fps=config.idle_fps,
         )
 
@@ -159,14 +159,15 @@ class RackPart:
                         crops = await self._keep(word, kept, automatic=False)
                         bodies.append(Fact(facts.ask(word, crops), desk.clock.at(word.at)))
                     case messages.Read():
-                        bodies.append(Fact(facts.read(word, by), desk.clock.at(word.at)))
+                        person = state.ended_by if word.why == "restocked" else by
+                        bodies += [Fact(body, desk.clock.at(word.at)) for body in facts.read(word, person)]
                     case messages.ModeIs() if (word.mode, word.code) != (state.mode, state.code):
                         crops = await self._keep(word, kept, automatic=False)
-                        person = by if word.mode == "restocking" else by or state.person
+                        person = _who(word.mode, by, state)
                         bodies.append(Fact(facts.mode(word.mode, word.code, person, crops), desk.clock.at(word.at)))
                         state = msgspec.structs.replace(
                             state, mode=word.mode, code=word.code, crops=crops,
-                            person=person if word.mode == "restocking" else None,
+                            person=None if word.mode == "counting" else person or state.person,
                         )  # fmt: skip
                         modes.append(word)
                     case _:
@@ -179,7 +180,7 @@ class RackPart:
             )
             try:
                 await desk.put(bodies, state)
-            except BaseException:
+            except (OutboxError, FactRefusedError):  # nothing was written; when cancelled it may have been
                 for crops in kept:
                     await self._pictures.drop(crops)
                 raise
@@ -260,8 +261,10 @@ class RackPart:
         if self._desk is None:
             raise CommandRefusedError(f"« {self.name} » démarre : recommencer dans un instant.")
         async with self._writing:
+            ends = isinstance(correction, messages.BeMode) and correction.mode == "counting"
             state = msgspec.structs.replace(
                 self.state,
+                ended_by=person if ends else self.state.ended_by,
                 pending=[*(one for one in self.state.pending if one.id != correction.id), correction],
                 persons=self.state.persons | {correction.id: person},
             )
@@ -287,6 +290,13 @@ class RackPart:
             return waiting.result() if done and not waiting.cancelled() else None
         finally:
             self._answers.pop(message.id, None)
+
+
+def _who(mode: messages.RackMode, by: str | None, state: RackState) -> str | None:
+    """Whose word the mode follows: nobody makes a rack blind."""
+    if mode == "restocking":
+        return by or state.person
+    return state.ended_by if mode == "counting" and state.mode == "restocking" else None
 
 
 def _blind(code: str, detail: str, desk: Desk) -> messages.Settled:

@@ -8,6 +8,7 @@ from contracts.facts import RackModeChanged, RackRead, SlotSeen, StockAsked, Sto
 from edge_agents import rack_messages as messages
 from edge_agents.supervisor import Trouble
 
+_SLOTS_AT_ONCE: Final = 150
 _STATUS: Final[dict[str, Trouble]] = {
     "covered": "covered", "dark": "dark", "frozen": "frozen", "dirty": "dirty", "moved": "moved", "lost": "lost",
     "flicker": "error",
@@ -79,7 +80,8 @@ class RackFacts:
             during_absence=said.during_absence,
         )
 
-    def read(self, said: messages.Read, person: str | None) -> RackRead:
+    def read(self, said: messages.Read, person: str | None) -> list[RackRead]:
+        """One reading; of a rack with very many places in several facts, since a fact has a size."""
         seen = [
             SlotSeen(
                 place=self.place(slot.slot),
@@ -92,14 +94,17 @@ class RackFacts:
             )
             for slot in said.slots
         ]
-        return RackRead(
-            rack=self._rack,
-            why=said.why,
-            slots=seen,
-            session=self._session(said.session),
-            person=person,
-            model=said.model[:120] or None,
-        )
+        return [
+            RackRead(
+                rack=self._rack,
+                why=said.why,
+                slots=seen[at : at + _SLOTS_AT_ONCE],
+                session=self._session(said.session),
+                person=person,
+                model=said.model[:120] or None,
+            )
+            for at in range(0, len(seen), _SLOTS_AT_ONCE)
+        ]
 
     def mode(
         self, mode: messages.RackMode, code: str, person: str | None, crops: str | None, *, repeated: bool = False
