@@ -16,7 +16,7 @@ from vision.evaluation.books import Books, Standing, summary
 from vision.evaluation.outcomes import Outcome, judge_session
 from vision.evaluation.playing import NotLearntError, Stage, truth_of
 from vision.evaluation.statistics import share
-from vision.rendering.truth import SHOW_FPS, CannotPlayError
+from vision.rendering.truth import CannotPlayError
 
 FAULTS: tuple[tuple[str, float], ...] = (
     ("moved", 5.0),
@@ -88,8 +88,7 @@ def play_fault(stage: Stage, kind: str, amount: float, seed: int = 0) -> FaultRe
     books = Books({slot: count for slot, count in stage.show.truth.items() if count is not None})
     before = _pick(stage, books)
     begun = stage.ts
-    stage.show.fault(kind, amount)
-    heard = stage.wait(ONSET_FRAMES)
+    heard = stage.fault(kind, amount, ONSET_FRAMES)
     books.book(heard.claims, heard.read)
     modes = list(heard.modes)
     during = _pick(stage, books, modes)
@@ -119,9 +118,12 @@ def _mend(stage: Stage, kind: str, books: Books, modes: list[tuple[float, str, s
     if kind in STAYS:
         if modes and modes[-1][1] == "blind":
             stage.eye.settle_move(accept=True)
+        ended = stage.ts
     else:
-        stage.show.clear_fault()
-    ended = stage.ts
+        ended = stage.ts
+        heard = stage.clear_fault()
+        books.book(heard.claims, heard.read)
+        modes += heard.modes
     for _ in range(_MOST_FRAMES // 4):
         if not modes or modes[-1][1] != "blind":
             break
@@ -129,9 +131,10 @@ def _mend(stage: Stage, kind: str, books: Books, modes: list[tuple[float, str, s
         books.book(heard.claims, heard.read)
         modes += heard.modes
     counting = not modes or modes[-1][1] != "blind"
+    seconds = round(stage.ts - ended, 1) if counting else None
     heard = stage.settle()
     books.book(heard.claims, heard.read)
-    return ended, round(stage.ts - ended - 7 / SHOW_FPS, 1) if counting else None
+    return ended, seconds
 
 
 def _pick(stage: Stage, books: Books, modes: list[tuple[float, str, str]] | None = None) -> list[str]:

@@ -17,8 +17,8 @@ from vision.evaluation.saying import claims_of, modes_of, readings_of
 from vision.rendering.truth import SHOW_FPS, Answer, Shot
 from vision.sessions import State
 
-SETTLE_FRAMES = 7
-"""Clear frames after each session, at `SHOW_FPS`: enough for a place to be compared."""
+SETTLE_FRAMES = 2
+"""Clear frames after each session besides the show's own six, at `SHOW_FPS`."""
 
 _PATIENCE = 60
 
@@ -38,9 +38,13 @@ class Show(Protocol):
 
     def act(self, case: str) -> Iterator[Shot]: ...
 
-    def fault(self, kind: str, amount: float) -> None: ...
+    def readable(self, slot: str) -> int | None:
+        """The number that a reading must give now, None where it must give none."""
+        ...
 
-    def clear_fault(self) -> None: ...
+    def fault(self, kind: str, amount: float = 0.0, frames: int = 5) -> Iterator[Shot]: ...
+
+    def clear_fault(self, frames: int = 5) -> Iterator[Shot]: ...
 
 
 class Eye(Protocol):
@@ -82,11 +86,15 @@ class Stage:
     Args:
         show: the rack.
         make: builds an eye for a description; called again when the eye is restarted.
+        cut: the capture's own step, that paints what lies outside the outline.
     """
 
-    def __init__(self, show: Show, make: Callable[[RackDescription], Eye]) -> None:
+    def __init__(
+        self, show: Show, make: Callable[[RackDescription], Eye], cut: Callable[[Frame], Frame] | None = None
+    ) -> None:
         self.show = show
         self._make = make
+        self._cut = cut
         self.eye = make(show.description)
         self.ts = 0.0
         self.frame = 0
@@ -124,6 +132,18 @@ class Stage:
             waited += 4
         return heard
 
+    def fault(self, kind: str, amount: float, frames: int) -> Heard:
+        """A fault begins; so many frames of it."""
+        heard = Heard()
+        self._feed(self.show.fault(kind, amount, frames), heard)
+        return heard
+
+    def clear_fault(self) -> Heard:
+        """It ends."""
+        heard = Heard()
+        self._feed(self.show.clear_fault(1), heard)
+        return heard
+
     def wait(self, frames: int) -> Heard:
         """Rest so long, whatever the eye says."""
         heard = Heard()
@@ -152,7 +172,7 @@ class Stage:
 
     def _feed(self, shots: Iterable[Shot], heard: Heard) -> None:
         for shot in shots:
-            said = self.eye.feed(shot.image, self.ts)
+            said = self.eye.feed(shot.image if self._cut is None else self._cut(shot.image), self.ts)
             heard.claims += claims_of(said)
             heard.read.update(readings_of(said))
             heard.modes += modes_of(said)

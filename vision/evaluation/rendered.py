@@ -162,6 +162,11 @@ def play_rack(plan: Plan, slots: int, seed: int, make: MakeStage, tally: Tally) 
         pairs = transfers(heard.answers)
         tally.booked["transfers"] += len(pairs)
         tally.booked["transfers_named"] += len(pairs & _named(heard))
+        spoken = {one.slot for one in judged}
+        for slot, count in heard.read.items():
+            if count is not None and slot not in spoken:
+                tally.booked["read"] += 1
+                tally.booked["read_wrong"] += count != stage.show.readable(slot)
         set_right(stage, judged)
 
 

@@ -101,7 +101,8 @@ class Tally:
         """Rates with their one-sided 95 % upper bounds.
 
         ``wrong`` is of what was booked automatically; ``missed`` of what moved or had to be asked; ``asked`` of what
-        moved or was asked where a number was possible. ``beyond`` are the places where no number can be right.
+        moved or was asked where a number was possible. ``beyond`` are the places where no number can be right; ``read_beside``
+        counts absolute readings of places about which nothing else was said, against what can be read there.
         """
         right, wrong = self.total(Outcome.RIGHT), self.total(Outcome.WRONG)
         missed, asked = self.total(Outcome.MISSED), self.total(Outcome.ASKED)
@@ -124,6 +125,8 @@ class Tally:
                 "booked": every[f"beyond_{Outcome.WRONG}"],
                 "silent": every[f"beyond_{Outcome.MISSED}"],
             },
+            "read_beside": rate(self.booked["read_wrong"], self.booked["read"]),
+            "transfers": {"played": self.booked["transfers"], "named": self.booked["transfers_named"]},
             "idle_sessions": self.booked["idle_sessions"],
             "idle_debits": self.booked["idle_debits"],
             "idle_asked": self.booked["idle_asked"],

@@ -51,9 +51,14 @@ class FakeShow:
         self.happening = (answer,)
         yield Shot(BLACK, answers=(answer,))
 
-    def fault(self, kind: str, amount: float) -> None: ...
+    def readable(self, slot: str) -> int | None:
+        return self.truth[slot]
 
-    def clear_fault(self) -> None: ...
+    def fault(self, kind: str, amount: float = 0.0, frames: int = 5) -> Iterator[Shot]:
+        return self.rest(frames)
+
+    def clear_fault(self, frames: int = 5) -> Iterator[Shot]:
+        return self.rest(frames)
 
 
 class FakeEye:
