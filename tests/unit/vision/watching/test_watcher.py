@@ -213,7 +213,7 @@ def test_an_undeclared_place_that_starts_empty_is_understood_at_the_first_return
 def test_another_shape_of_picture_is_a_camera_lost_and_what_was_taken_meanwhile_is_found() -> None:
     bench = Bench()
     bench.show(8)
-    bench.watcher.feed(np.zeros((100, 100, 3), np.uint8), bench.ts)
+    bench.said += bench.watcher.feed(np.zeros((100, 100, 3), np.uint8), bench.ts)
     assert bench.watcher.modes.now == ("blind", "lost")
     bench.items[0] = False
     found = bench.show(10)
