@@ -20,7 +20,7 @@ from vision.sessions import State
 SETTLE_FRAMES = 2
 """Clear frames after each session besides the show's own six, at `SHOW_FPS`."""
 
-_PATIENCE = 60
+_PATIENCE = 160
 
 
 class Show(Protocol):

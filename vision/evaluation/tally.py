@@ -101,8 +101,8 @@ class Tally:
         """Rates with their one-sided 95 % upper bounds.
 
         ``wrong`` is of what was booked automatically; ``missed`` of what moved or had to be asked; ``asked`` of what
-        moved or was asked where a number was possible. ``beyond`` are the places where no number can be right; ``read_beside``
-        counts absolute readings of places about which nothing else was said, against what can be read there.
+        moved or was asked where a number was possible. ``beyond`` are the places where no number can be right;
+        ``read_beside`` counts absolute readings of places about which nothing else was said, against what can be read.
         """
         right, wrong = self.total(Outcome.RIGHT), self.total(Outcome.WRONG)
         missed, asked = self.total(Outcome.MISSED), self.total(Outcome.ASKED)
