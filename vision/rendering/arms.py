@@ -13,7 +13,7 @@ import numpy as np
 
 from vision.rendering.cutting import F32
 from vision.rendering.items import Image
-from vision.rendering.sprites import Plane, Rect, Sprite, Texture, bytes_of, mottle, place
+from vision.rendering.sprites import Sprite, Texture, bytes_of, clip, mottle, place
 from vision.rendering.things import Tone
 
 POSES: Final = ("pinch", "open", "grip", "rest")
@@ -116,19 +116,25 @@ class Arm:
     def __init__(self, look: Look, angle: float, light: float) -> None:
         self.look, self.angle, self._light = look, angle, light
         self._made: dict[str, Sprite] = {}
-        self._smeared: dict[tuple[str, int, int], Sprite] = {}
 
-    def sprite(self, pose: str, speed: tuple[float, float] = (0.0, 0.0)) -> Sprite:
-        """The arm whose pinched fingers are at (0, 0), smeared along `speed` px a frame (its shutter is half open)."""
+    def sprite(
+        self, pose: str, at: tuple[float, float], speed: tuple[float, float], size: tuple[int, int]
+    ) -> Sprite | None:
+        """The arm with its pinched fingers `at`, smeared along `speed` px a frame (the shutter is open for two fifths
+        of it), cut to the picture of `size`; None when nothing of it is in there.
+        """
         if pose not in self._made:
             self._made[pose] = _draw(self.look, pose, self.angle, self._light)
-        dx, dy = round(speed[0] * 0.22 / 8) * 8, round(speed[1] * 0.22 / 8) * 8
-        if dx == 0 and dy == 0:
-            return self._made[pose]
-        key = (pose, dx, dy)
-        if key not in self._smeared:
-            self._smeared[key] = _smear(self._made[pose], dx, dy)
-        return self._smeared[key]
+        made = self._made[pose]
+        px, py = abs(round(speed[0] * 0.2)), abs(round(speed[1] * 0.2))
+        x, y = made.x + round(at[0]), made.y + round(at[1])
+        seen = clip((x, y, *made.at(x, y).rect[2:]), size[0] + px, size[1] + py)
+        a, b = max(seen[0], -px), max(seen[1], -py)
+        if a >= seen[2] or b >= seen[3]:
+            return None
+        own = np.s_[b - y : seen[3] - y, a - x : seen[2] - x]
+        shown = Sprite(a, b, made.ink[own], made.keep[own], made.gloss, made.solid[own])
+        return shown if max(px, py) < 5 else _smear(shown, round(speed[0] * 0.4), round(speed[1] * 0.4))
 
     def hand_box(self) -> tuple[float, float, float, float]:
         """Fingers to wrist, relative to the pinched fingers: x0, y0, x1, y1."""
@@ -143,7 +149,8 @@ class Arm:
 def _draw(look: Look, pose: str, angle: float, light: float) -> Sprite:
     s = look.scale / 2  # half resolution
     rng = np.random.default_rng((look.seed, 5))
-    back, front, side = 14.0 * s, 1.0 * s, 1.45 * s
+    far = 12.5 if abs(np.sin(angle)) > 0.6 else 20.0
+    back, front, side = far * s, 1.0 * s, 1.45 * s
     w, h = int(back + front), int(2 * side)
     x = (np.arange(w, dtype=np.float32) - np.float32(back))[None].repeat(h, 0) / np.float32(s)
     y = (np.arange(h, dtype=np.float32) - np.float32(side))[:, None].repeat(w, 1) / np.float32(s * look.side)
@@ -153,50 +160,60 @@ def _draw(look: Look, pose: str, angle: float, light: float) -> Sprite:
     rough = mottle(rng, h, w, 4.0) * 0.02 + mottle(rng, h, w, 25.0) * 0.035
     skin = np.array(look.skin, np.float32)
 
-    def lay(edge: F32, radius: float, tone: F32, gain: F32 | float = 1.0) -> None:
+    def lay(part: slice, edge: F32, radius: float, tone: F32, gain: F32 | float = 1.0) -> None:
         inside = np.clip(0.5 - edge * s, 0, 1)
         bulge = np.sqrt(np.clip(1 - np.clip(1 + edge / radius, 0, 1) ** 2, 0, 1))
-        body = tone * ((0.52 + 0.5 * bulge + rough) * gain)[..., None]
-        colour[:] = colour * (1 - inside[..., None]) + body * inside[..., None]
-        height[:] = np.where(inside > 0.5, 60 + 150 * bulge * min(1.0, radius * 1.6), height)
-        np.maximum(alpha, inside, out=alpha)
+        body = tone * ((0.52 + 0.5 * bulge + rough[:, part]) * gain)[..., None]
+        colour[:, part] += (body - colour[:, part]) * inside[..., None]
+        relief = height[:, part]
+        relief[:] = np.where(inside > 0.5, 60 + 150 * bulge * min(1.0, radius * 1.6), relief)
+        np.maximum(alpha[:, part], inside, out=alpha[:, part])
 
-    lay(_taper(x, y, (-2.7, 0.0), (-14.5, 0.25), 0.56, 0.86), 0.7, skin)
+    behind, before = slice(0, int(back - 2.2 * s)), slice(int(back - 3.6 * s), w)
+    xb, yb, xf, yf = x[:, behind], y[:, behind], x[:, before], y[:, before]
+    lay(behind, _taper(xb, yb, (-2.7, 0.0), (-back / s - 0.5, 0.25), 0.56, 0.86), 0.7, skin)
     palm = np.minimum(
-        _taper(x, y, (-1.35, 0.0), (-2.1, 0.02), 0.82, 0.72), _taper(x, y, (-2.0, 0.0), (-2.9, 0.0), 0.7, 0.54)
+        _taper(xf, yf, (-1.35, 0.0), (-2.1, 0.02), 0.82, 0.72), _taper(xf, yf, (-2.0, 0.0), (-2.9, 0.0), 0.7, 0.54)
     )
-    lay(palm, 0.8, skin)
+    lay(before, palm, 0.8, skin)
     order = (0, 4, 3, 2, 1) if pose != "pinch" else (4, 3, 2, 0, 1)
     for k in order:
         root, knuckle, tip = _FINGERS[pose][k]
         t = _THICK[k] * (1.14 if look.gloved else 1.0)
-        edge = np.minimum(_taper(x, y, root, knuckle, t * 1.08, t), _taper(x, y, knuckle, tip, t, t * 0.82))
-        crease = 1 - 0.16 * np.exp(-(((np.hypot(x - knuckle[0], y - knuckle[1]) - 0.1) / 0.05) ** 2))
-        lay(edge, t, skin, crease.astype(np.float32))
+        part = slice(int(back + (min(root[0], knuckle[0]) - 0.4) * s), w)
+        u, v = x[:, part], y[:, part]
+        edge = np.minimum(_taper(u, v, root, knuckle, t * 1.08, t), _taper(u, v, knuckle, tip, t, t * 0.82))
+        crease = 1 - 0.16 * np.exp(-(((np.hypot(u - knuckle[0], v - knuckle[1]) - 0.1) / 0.05) ** 2))
+        lay(part, edge, t, skin, crease.astype(np.float32))
         if not look.gloved:
             d = np.array(tip) - np.array(knuckle)
-            d = d / np.hypot(*d)
-            u = (x - tip[0]) * d[0] + (y - tip[1]) * d[1]
-            v = -(x - tip[0]) * d[1] + (y - tip[1]) * d[0]
-            nail = np.clip(1.6 - np.hypot((u + 0.02) / 0.16, v / 0.12) * 1.3, 0, 1)[..., None] * 0.6
-            colour[:] = colour * (1 - nail) + np.minimum(skin * 1.12 + np.array([26, 18, 12], np.float32), 250) * nail
+            d = (d / np.hypot(*d)).astype(np.float32)
+            along = (u - tip[0]) * d[0] + (v - tip[1]) * d[1]
+            across = -(u - tip[0]) * d[1] + (v - tip[1]) * d[0]
+            nail = np.clip(1.6 - np.hypot((along + 0.02) / 0.16, across / 0.12) * 1.3, 0, 1)[..., None] * 0.6
+            horn = np.minimum(skin * 1.12 + np.array([26, 18, 12], np.float32), 250)
+            colour[:, part] += (horn - colour[:, part]) * nail
     start = -2.75 - look.cuff
-    folds = 1 + 0.1 * np.sin(x * 3.1 + 1.3 * np.sin(y * 2.4 + 1)) * np.clip(-(x - start) / 0.3, 0, 1)
+    folds = 1 + 0.1 * np.sin(xb * 3.1 + 1.3 * np.sin(yb * 2.4 + 1)) * np.clip(-(xb - start) / 0.3, 0, 1)
     lay(
-        _taper(x, y, (start, 0.0), (-14.5, 0.3), 0.78, 1.12),
+        behind,
+        _taper(xb, yb, (start, 0.0), (-back / s - 0.5, 0.3), 0.78, 1.12),
         0.9,
         np.array(look.sleeve, np.float32),
         folds.astype(np.float32),
     )
-    if look.gloved:
-        cuff = np.array(look.skin, np.float32) * 0.75
-        if look.cuff > 0.5:
-            lay(_taper(x, y, (-2.75, 0.0), (-3.2, 0.0), 0.66, 0.68), 0.6, cuff)
+    if look.gloved and look.cuff > 0.5:
+        lay(behind, _taper(xb, yb, (-2.75, 0.0), (-3.2, 0.0), 0.66, 0.68), 0.6, skin * np.float32(0.75))
     bgra = bytes_of(np.dstack((colour, alpha * 255)))
     relief = bytes_of(np.dstack((alpha * (30 if look.gloved else 12), cv2.GaussianBlur(height, (0, 0), 1.0))))
     c, n = np.cos(angle), np.sin(angle)
-    ox, oy = (back - w / 2) * 2, 0.0
-    return place(Texture(bgra, relief), -(c * ox - n * oy), -(n * ox + c * oy), angle, light, look.scale * 0.3, 4.0)
+    ox = back - w / 2
+    half = place(Texture(bgra, relief), -c * ox, -n * ox, angle, light, look.scale * 0.15, 2.0)
+
+    def double(plane: Image) -> Image:
+        return np.asarray(cv2.resize(plane, (plane.shape[1] * 2, plane.shape[0] * 2)), np.uint8)
+
+    return Sprite(half.x * 2, half.y * 2, double(half.ink), double(half.keep), half.gloss, double(half.solid))
 
 
 def _taper(x: F32, y: F32, a: tuple[float, float], b: tuple[float, float], ra: float, rb: float) -> F32:
@@ -206,41 +223,32 @@ def _taper(x: F32, y: F32, a: tuple[float, float], b: tuple[float, float], ra: f
 
 
 def _smear(sprite: Sprite, dx: int, dy: int) -> Sprite:
-    """Motion blur by `(dx, dy)` px, at a quarter of the resolution: what is smeared has no detail."""
-    px, py = abs(dx), abs(dy)
+    """Motion blur by ``(dx, dy)`` px, at less resolution: what is smeared has no detail."""
+    k = 4 if max(abs(dx), abs(dy)) > 24 else 2
+    px, py = -(-abs(dx) // (2 * k)), -(-abs(dy) // (2 * k))
+    n = int(np.clip(max(px, py) * 2 // 3, 3, 7))
 
-    def blur(plane: Image | Plane, fill: int) -> Image:
-        grown = cv2.copyMakeBorder(
-            plane, py, py, px, px, cv2.BORDER_CONSTANT, value=(fill, fill, fill) if plane.ndim == 3 else fill
-        )
-        k = 2
-        small = cv2.resize(grown, None, fx=1 / k, fy=1 / k, interpolation=cv2.INTER_AREA)
-        total = np.zeros(small.shape, np.float32)
-        n = 5
+    def blur(plane: Image, fill: int) -> Image:
+        small = cv2.resize(plane, (plane.shape[1] // k + 1, plane.shape[0] // k + 1), interpolation=cv2.INTER_AREA)
+        h, w = small.shape[:2]
+        total = np.zeros((h + 2 * py, w + 2 * px, *small.shape[2:]), np.uint16)
+        if fill:
+            total += np.uint16(fill * n)
         for i in range(n):
-            t = (i / (n - 1) - 0.5) / k
-            shift = np.array([[1, 0, dx * t], [0, 1, dy * t]], np.float64)
-            moved = cv2.warpAffine(small, shift, (small.shape[1], small.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-            cv2.accumulate(moved, total)
-        out = cv2.resize(cv2.convertScaleAbs(total, alpha=1 / n), (grown.shape[1], grown.shape[0]))
-        return np.asarray(out, np.uint8)
+            t = 2 * i / (n - 1) - 1
+            x, y = px + round(np.copysign(px, dx) * t), py + round(np.copysign(py, dy) * t)
+            ground = total[y : y + h, x : x + w]
+            if fill:
+                ground -= np.uint16(fill) - small
+            else:
+                ground += small
+        mean = (total // n).astype(np.uint8)
+        return np.asarray(cv2.resize(mean, (mean.shape[1] * k, mean.shape[0] * k)), np.uint8)
 
-    return Sprite(
-        sprite.x - px,
-        sprite.y - py,
-        blur(sprite.ink, 0),
-        blur(sprite.keep, 255),
-        blur(sprite.gloss, 0),
-        blur(sprite.solid, 0),
-    )
+    x, y = sprite.x - px * k, sprite.y - py * k
+    return Sprite(x, y, blur(sprite.ink, 0), blur(sprite.keep, 255), sprite.gloss, blur(sprite.solid, 0))
 
 
 def _near(tone: Tone, rng: np.random.Generator) -> Tone:
     v = np.clip(np.array(tone) * rng.uniform(0.85, 1.12) + rng.normal(0, 5, 3), 8, 245)
     return int(v[0]), int(v[1]), int(v[2])
-
-
-def reach(rect: Rect, x: float, y: float) -> Rect:
-    """`rect` moved by ``(x, y)``."""
-    dx, dy = round(x), round(y)
-    return rect[0] + dx, rect[1] + dy, rect[2] + dx, rect[3] + dy

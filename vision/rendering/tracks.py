@@ -80,9 +80,9 @@ class Track:
             return []
         beat = self.beats[i]
         before = self.beats[i - 1] if i else beat
-        arm = self.arm.sprite(beat.pose, (beat.x - before.x, beat.y - before.y))
+        arm = self.arm.sprite(beat.pose, (beat.x, beat.y), (beat.x - before.x, beat.y - before.y), self.size)
         x, y = round(beat.x), round(beat.y)
-        shown = [arm.at(arm.x + x, arm.y + y)]
+        shown = [] if arm is None else [arm]
         if self.held is not None:
             if self._held_sprite is None or self._held_sprite[0] != self.held:
                 at_origin = self.held.to(0.0, 0.0, self.held.angle)
