@@ -24,6 +24,7 @@ _ODD_PX: Final = 2.0
 _SPREAD: Final = 0.15
 """Least ratio of the markers' extents: on one line they tell no perspective."""
 _TAUGHT_PX: Final = 8.0
+_USUAL: Final = 4
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def find_markers(frame: Frame, wanted: Collection[int] | None = None) -> list[Ma
     """
     gray = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
     found = _detected(gray, wanted)
-    if wanted is not None and {m.id for m in found} < set(wanted):
+    if len({m.id for m in found}) < (_USUAL if wanted is None else len(set(wanted))):
         level = float(np.percentile(gray[::8, ::8], 98))
         even = cv2.convertScaleAbs(cv2.GaussianBlur(gray, (0, 0), 1.3), alpha=min(20.0, 230.0 / max(level, 4.0)))
         have = {m.id for m in found}
