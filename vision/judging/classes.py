@@ -7,7 +7,7 @@ from typing import Final
 SIDE: Final = 96
 """Side of the network's input, px."""
 
-MOST: Final = 12
+MOST: Final = 16
 """Largest count that it can say."""
 
 STEPS: Final = 4

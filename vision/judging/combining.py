@@ -57,13 +57,14 @@ def combine(
     """
     state = answer.alone if before is None else answer.state
     worst = int(np.argmax(state))
-    if change.verdict == "same" and before is not None:
-        return _unchanged(before, answer, change, limits, doubts)
-    if float(state[_SEEN]) < limits.seen and worst != _SEEN:
+    same = change.verdict == "same" and before is not None
+    if worst != _SEEN and float(state[_SEEN]) < (1 - limits.auto if same else limits.seen):
         view, reason = _VIEWS[STATES[worst]]
         guess = None if before is None else int(np.argmax(joint(before, answer, doubts)))
         why = f"the place is {STATES[worst]}"
         return Finding(before, None, float(state[worst]), "ask", why, view, reason, guess, settled=False)
+    if same and before is not None:
+        return _unchanged(before, answer, change, limits, doubts)
     if before is None:
         return _reading(answer, limits, doubts)
     return _changed(before, answer, change, taught, limits, doubts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from vision.judging.classes import SIDE
 from vision.judging.pairs import CASES, Pair, render_pair
+from vision.judging.scenes import scene_pairs
 
 log = logging.getLogger(__name__)
 
@@ -41,20 +43,52 @@ class Examples:
 
 
 def render_examples(folder: Path, count: int, seed: int) -> Examples:
-    """Render `count` pairs of seeds ``seed * 10**7 …`` into `folder`, or go on where an earlier run stopped."""
+    """Render `count` single places, of seeds ``seed * 10**7 …``, into `folder`, or go on where a run stopped."""
+    return _fill(folder, count, seed, lambda k: (render_pair(np.random.default_rng(seed * 10**7 + k)),))
+
+
+def scene_examples(folder: Path, count: int, seed: int, photos: str = "train") -> Examples:
+    """`count` pairs cut from whole racks of seeds ``seed * 10**6 …``, with the real photographs of `photos` in them."""
+    return _fill(folder, count, seed, lambda k: scene_pairs(seed * 10**6 + k, photos=photos))
+
+
+def open_examples(folder: Path) -> Examples:
+    """What lies in `folder` so far."""
+    rows = int((folder / "done.txt").read_text().split()[0])
+    return Examples(*(part[:rows] for part in _arrays(folder, rows)))
+
+
+def _fill(folder: Path, count: int, seed: int, source: Callable[[int], Iterable[Pair]]) -> Examples:
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "done.txt"
-    start = int(done.read_text()) if done.exists() else 0
-    pictures = _map(folder / "pictures.u8", np.uint8, (count, 2, SIDE, SIDE, 3))
-    masks = _map(folder / "masks.u8", np.uint8, (count, SIDE, SIDE))
-    facts = _map(folder / "facts.f32", np.float32, (count, len(FACTS)))
-    for i in range(start, count):
-        pair = render_pair(np.random.default_rng(seed * 10**7 + i))
-        pictures[i, 0], pictures[i, 1], masks[i], facts[i] = pair.before, pair.after, pair.mask, facts_of(pair)
-        if (i + 1) % 1000 == 0 or i + 1 == count:
-            done.write_text(str(i + 1))
-            log.info("%d of %d pairs", i + 1, count)
+    row, following = (int(v) for v in done.read_text().split()) if done.exists() else (0, 0)
+    pictures, masks, facts = _arrays(folder, count)
+    said = row
+    while row < count:
+        for pair in source(following):
+            if row == count:
+                break
+            pictures[row, 0], pictures[row, 1], masks[row], facts[row] = (
+                pair.before,
+                pair.after,
+                pair.mask,
+                facts_of(pair),
+            )
+            row += 1
+        following += 1
+        if row - said >= 500 or row == count:
+            done.write_text(f"{row} {following}")
+            said = row
+            log.info("%d of %d pairs of seed %d", row, count, seed)
     return Examples(pictures, masks, facts)
+
+
+def _arrays(folder: Path, count: int) -> tuple[Any, Any, Any]:
+    return (
+        _map(folder / "pictures.u8", np.uint8, (count, 2, SIDE, SIDE, 3)),
+        _map(folder / "masks.u8", np.uint8, (count, SIDE, SIDE)),
+        _map(folder / "facts.f32", np.float32, (count, len(FACTS))),
+    )
 
 
 def facts_of(pair: Pair) -> list[float]:
@@ -64,6 +98,7 @@ def facts_of(pair: Pair) -> list[float]:
 
 def _map(path: Path, kind: Any, shape: tuple[int, ...]) -> Any:
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
-    with path.open("ab") as file:
-        file.truncate(size)
+    if not path.exists() or path.stat().st_size < size:
+        with path.open("ab") as file:
+            file.truncate(size)
     return np.memmap(path, kind, "r+", shape=shape)

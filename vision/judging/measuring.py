@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -84,7 +85,7 @@ def tables(judged: list[Judged]) -> dict[str, Any]:
             f"{low:.0f}-{high:.0f}": dict(
                 Counter(j.outcome for j in judged if low <= j.px < high and j.state == "seen")
             )
-            for low, high in zip(SIZES, SIZES[1:], strict=False)
+            for low, high in pairwise(SIZES)
         },
         "by_class": {
             k: dict(Counter(j.outcome for j in judged if j.klass == k and j.state == "seen")) for k in KLASSES

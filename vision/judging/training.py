@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision.judging.classes import KLASSES, MOST, SIDE, STATES, STEPS
-from vision.judging.examples import Examples, render_examples
+from vision.judging.examples import Examples, render_examples, scene_examples
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ class JudgePlan:
 
     Attributes:
         out: folder for examples and model.
-        pairs: training pairs to render.
+        pairs: training pairs to render of single places.
+        scenes: and of places in whole racks.
         epochs: passes over them.
         seed: of pairs, weights and order; calibration uses ``seed + 1``.
         batch: pairs a step.
@@ -47,6 +48,7 @@ class JudgePlan:
 
     out: Path
     pairs: int = 40_000
+    scenes: int = 24_000
     epochs: int = 8
     seed: int = 1
     batch: int = 64
@@ -73,10 +75,14 @@ def train_judge(plan: JudgePlan, more: tuple[Examples, ...] = ()) -> Path:
         raise JudgeTrainingUnavailableError(f"training needs the 'train' extra (torch, onnx): {missing}") from missing
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
-    sets = (render_examples(plan.out / "pairs", plan.pairs, plan.seed), *more)
+    sets = (
+        render_examples(plan.out / "pairs", plan.pairs, plan.seed),
+        scene_examples(plan.out / "scenes", plan.scenes, plan.seed + 6),
+        *more,
+    )
     net = SlotNet().to(memory_format=torch.channels_last)
     if plan.start is not None:
-        net.load_state_dict(torch.load(plan.start, weights_only=True))
+        _go_on(net, torch.load(plan.start, weights_only=True))
     log.info("%d parameters, %d pairs", sum(p.numel() for p in net.parameters()), sum(len(s) for s in sets))
     steps = plan.epochs * (sum(len(s) for s in sets) // plan.batch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=1e-3)
@@ -105,6 +111,15 @@ def train_judge(plan: JudgePlan, more: tuple[Examples, ...] = ()) -> Path:
             torch.save(net.state_dict(), plan.out / "slot-judge.pt")
     torch.save(net.state_dict(), plan.out / "slot-judge.pt")
     return export(net, plan.out / "slot-judge.onnx")
+
+
+def _go_on(net: Any, earlier: dict[str, Any]) -> None:
+    """Weights of an earlier network; a layer that has grown keeps its old rows."""
+    own = net.state_dict()
+    for name, weights in earlier.items():
+        part = tuple(slice(0, min(a, b)) for a, b in zip(own[name].shape, weights.shape, strict=True))
+        own[name][part] = weights[part]
+    net.load_state_dict(own)
 
 
 def export(net: Any, target: Path) -> Path:
@@ -136,7 +151,7 @@ def write_sheet(model: Path, plan: JudgePlan, temperature: dict[str, float], fig
         "states": list(STATES),
         "side": SIDE,
         "sha256": digest,
-        "trained_on": {"pairs": plan.pairs, "epochs": plan.epochs, "seed": plan.seed},
+        "trained_on": {"pairs": plan.pairs, "scenes": plan.scenes, "epochs": plan.epochs, "seed": plan.seed},
         "calibration": temperature,
         "figures": figures,
     }
