@@ -112,11 +112,11 @@ def picture_text(picture: npt.NDArray[np.uint8]) -> str:
     scale = min(1.0, _PICTURE_PX / picture.shape[1])
     if scale < 1.0:
         picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    return _text(".jpg", picture)
+    return _text(".webp", picture, cv2.IMWRITE_WEBP_QUALITY, 75)
 
 
-def _text(kind: str, image: npt.NDArray[np.uint8]) -> str:
-    return base64.b64encode(cv2.imencode(kind, image)[1].tobytes()).decode("ascii")
+def _text(kind: str, image: npt.NDArray[np.uint8], *how: int) -> str:
+    return base64.b64encode(cv2.imencode(kind, image, how)[1].tobytes()).decode("ascii")
 
 
 def _image(text: str, flags: int) -> npt.NDArray[np.uint8]:

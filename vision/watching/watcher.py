@@ -17,7 +17,7 @@ from contracts.facts import ReadReason
 from vision import memory
 from vision.detectors.base import Detection, Detector, Frame
 from vision.gate import Gate, Sight
-from vision.health import Health
+from vision.health import Condition, Health
 from vision.judging import Judge, make_judge
 from vision.privacy import Outline, OutlineError, mask_hands
 from vision.registration import Fix, Registration
@@ -40,6 +40,7 @@ _UNDER_SHARE = 0.05
 _FEW_FRAMES = 3
 _LOCATE_S = 1.0
 _CALM_S = 5.0
+_HEALTH_S = 0.25
 _BLEND_EVERY, _BLEND = 10, 0.2
 _SUSPECT: Final = ("dark", "covered", "closed")
 _HEALTH: Final = ("dark", "covered", "frozen", "dirty", "flicker", "closed")
@@ -114,6 +115,8 @@ class RackWatcher:
         self._before: Stills | None = None
         self._last_ts: float | None = None
         self._calm = self._located = self._swept = self._read = float("-inf")
+        self._felt = float("-inf")
+        self._condition_now: Condition | None = None
         self._still_since: float | None = None
         self._sweep_at = self._clear_seen = self._large = 0
 
@@ -156,8 +159,7 @@ class RackWatcher:
         else:
             self._still_since = None
             self._still.clear()
-        condition = health.look(picture, ts, not sight.moving)
-        self._feel(condition.code, condition.detail, ts)
+        condition = self._condition(health, picture, ts, sight)
         if self.modes.blind:
             self._blind_frame(picture, ts, sight)
             return self._with_news(said, ts)
@@ -345,6 +347,16 @@ class RackWatcher:
             if restored is not None and restored.moved and self._registration is not None:
                 self.modes.blinded("moved")
         return self._gate, self._health
+
+    def _condition(self, health: Health, picture: Frame, ts: float, sight: Sight) -> Condition:
+        """What the health says: of each frame when something goes on, a few times a second in an idle rack."""
+        idle = self.machine.state is State.CLEAR and not self.modes.blind and not sight.moving and not sight.arm
+        last = self._condition_now
+        if last is None or not idle or not 0 <= ts - self._felt < _HEALTH_S:
+            self._felt = ts
+            last = self._condition_now = health.look(picture, ts, not sight.moving)
+            self._feel(last.code, last.detail, ts)
+        return last
 
     def _feel(self, code: str, detail: str, ts: float) -> None:
         """Begin or end a blindness that the health tells. Flicker is none as long as the gate comes to rest in it."""
