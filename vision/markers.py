@@ -20,15 +20,16 @@ _HEAD: Final = (
     f'<svg xmlns="http://www.w3.org/2000/svg" width="{_PAGE[0]:g}mm" height="{_PAGE[1]:g}mm" '
     f'viewBox="0 0 {_PAGE[0]:g} {_PAGE[1]:g}" font-family="sans-serif">'
 )
+_LEAST_WIDE: Final = 36.0
 _DASHES: Final = 'fill="none" stroke="#999" stroke-width="0.2" stroke-dasharray="1.5 1.5"'
 _CORNERS: Final = ("haut gauche", "haut droit", "bas droit", "bas gauche", "à côté", "à côté", "à côté", "à côté")
 _STEPS: Final = (
-    "1. Imprimer à 100 % (« taille réelle »), sur papier mat, sans ajuster à la page. La règle doit mesurer 100 mm.",
-    "2. Coller la feuille sur un support rigide et mat, puis couper sur les traits pointillés : garder le bord blanc.",
-    "3. Coller un marqueur à chaque coin du rack ou du tiroir, à plat, à la hauteur des emplacements, sur la partie",
-    "    qui porte les pièces (pour un tiroir : sur le tiroir, pas sur le meuble). Le sens n'a pas d'importance.",
-    "4. Aucun ne doit être caché quand tout est rangé. Le numéro dit à quel coin il va.",
-    "5. Apprendre le rack ensuite. Un marqueur abîmé se réimprime avec le même numéro, collé au même endroit.",
+    "1. Imprimer à 100 % (« taille réelle »), sur papier mat, sans ajuster à la page : la règle mesure 100 mm.",
+    "2. Coller la feuille sur un support rigide et mat, puis couper sur les pointillés : garder le bord blanc.",
+    "3. Coller un marqueur à chaque coin du rack, à plat, à la hauteur des emplacements, sur la partie qui",
+    "porte les pièces (pour un tiroir : sur le tiroir, pas sur le meuble). Le sens n'a pas d'importance.",
+    "4. Le numéro dit à quel coin il va. Aucun ne doit être caché quand tout est rangé.",
+    "5. Apprendre le rack ensuite. Un marqueur abîmé se réimprime avec le même numéro, au même endroit.",
 )
 
 
@@ -68,7 +69,7 @@ def marker_sheet(rack_name: str, ids: Sequence[int], mm: float = DEFAULT_MM) -> 
     if not _LEAST_MM <= mm <= _MOST_MM:
         raise MarkerSheetError(f"la taille va de {_LEAST_MM:.0f} à {_MOST_MM:.0f} mm")
     quiet = max(mm / _MODULES * 1.5, 4.0)
-    wide, high = mm + 2 * quiet + 6, mm + 2 * quiet + 12
+    wide, high = max(mm + 2 * quiet + 6, _LEAST_WIDE), mm + 2 * quiet + 12
     columns = int((_PAGE[0] - _LEFT) // wide)
     if -(-len(ids) // columns) * high > _BOTTOM - _TOP:
         raise MarkerSheetError(
@@ -82,19 +83,23 @@ def marker_sheet(rack_name: str, ids: Sequence[int], mm: float = DEFAULT_MM) -> 
         _HEAD,
         f"<title>Marqueurs du rack {name}</title>",
         f'<rect class="page" width="{_PAGE[0]:g}" height="{_PAGE[1]:g}" fill="#fff"/>',
-        _text(_LEFT, 24, f"Marqueurs du rack {name}", 7, "bold"),
+        _text(_LEFT, 24, f"Marqueurs du rack {name}", min(7.0, 260 / (18 + len(rack_name))), "bold"),
         _text(_LEFT, 31, f"Numéros {', '.join(map(str, ids))} · carré noir de {mm:g} mm · ArUco 4x4_50", 3.6),
     ]
-    parts += [_text(_LEFT, 42 + 6.2 * i, escape(step), 3.5) for i, step in enumerate(_STEPS)]
+    parts += [_text(_LEFT, 42 + 6.2 * i, escape(step), 3.3) for i, step in enumerate(_STEPS)]
     for place, which in enumerate(order):
         row, column = divmod(place, columns)
         x, y = _LEFT + column * wide, _TOP + row * high
-        parts += _marker(x, y, ids[which], mm, quiet, f"{name} · n° {ids[which]} · {_CORNERS[which]}")
+        parts += _marker(x, y, ids[which], mm, quiet)
+        below = y + mm + 2 * quiet
+        parts.append(_text(x, below + 3.6, f"n° {ids[which]} · {_CORNERS[which]}", 3.0))
+        short = rack_name if len(rack_name) <= wide / 1.6 else rack_name[: int(wide / 1.6) - 1] + "…"
+        parts.append(_text(x, below + 7.0, escape(short), 2.6))
     parts += _ruler(_LEFT, 278)
     return ("\n".join([*parts, "</svg>"]) + "\n").encode()
 
 
-def _marker(x: float, y: float, number: int, mm: float, quiet: float, label: str) -> list[str]:
+def _marker(x: float, y: float, number: int, mm: float, quiet: float) -> list[str]:
     """One marker with its white border and cut line; `x`, `y` the corner of the cut, mm."""
     side, module = mm + 2 * quiet, mm / _MODULES
     bits = np.asarray(
@@ -116,7 +121,7 @@ def _marker(x: float, y: float, number: int, mm: float, quiet: float, label: str
                 left, top = x + quiet + column * module, y + quiet + row * module
                 parts.append(f'<rect x="{left:.3f}" y="{top:.3f}" width="{run * module:.3f}" height="{high:.3f}"/>')
             column += max(run, 1)
-    return [*parts, "</g>", _text(x, y + side + 4, label, 3.0)]
+    return [*parts, "</g>"]
 
 
 def _ruler(x: float, y: float) -> list[str]:
