@@ -1,4 +1,4 @@
-"""Places of a rack: their polygons, what belongs there, and which detected box lies in which place.
+"""Places of a rack: their polygons and what belongs there.
 
 Built from the description that a person taught (`contracts.racks`); files without a kind are countable.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,11 @@ import numpy.typing as npt
 
 from contracts.racks import Drawer, Markers, RackDescription, RackDescriptionError, SlotDescription, SlotKind
 from contracts.racks import parse as parse_description
-from vision.detectors.base import Detection
 
 ANY = "any"
 """Class of a place whose item no model knows: judged by its own taught appearance alone."""
 
 HAND = "hand"
-OUTSIDE_PX = 6.0
-"""How far outside its polygon, px, the centre of a box may lie and still belong to the place."""
 
 
 class RackError(ValueError):
@@ -154,51 +149,3 @@ def _named(problem: str, document: dict[str, Any]) -> str:
     raw = document["slots"][int(at[1])]
     name = raw.get("id") if isinstance(raw, dict) else None
     return f"slot {name!r}: {problem}" if name else f"slot number {int(at[1]) + 1}: {problem}"
-
-
-def assign(
-    detections: Iterable[Detection], rack: Rack, offset: tuple[float, float] = (0.0, 0.0)
-) -> dict[str, list[Detection]]:
-    """Give each box but the hands to the place whose polygon holds its centre best (largest signed distance, above −6
-    px).
-
-    Args:
-        detections: boxes in px of the frame.
-        rack: the places.
-        offset: displacement of the camera since the polygons were drawn, px.
-
-    Returns:
-        slot id → its boxes; every slot is a key.
-    """
-    found: dict[str, list[Detection]] = {slot.id: [] for slot in rack.slots}
-    for d in detections:
-        if d.label == HAND:
-            continue
-        centre = ((d.x0 + d.x1) / 2 - offset[0], (d.y0 + d.y1) / 2 - offset[1])
-        distance, slot_id = max((cv2.pointPolygonTest(slot.polygon, centre, True), slot.id) for slot in rack.slots)
-        if distance > -OUTSIDE_PX:
-            found[slot_id].append(d)
-    return found
-
-
-@dataclass(frozen=True)
-class Count:
-    """A counted place: the median over several frames, and how far to trust it (0..1)."""
-
-    value: int
-    confidence: float
-
-
-def count_slot(boxes_per_frame: Sequence[Sequence[Detection]], klass: str, accepted: float) -> Count:
-    """Median count of ``klass`` over frames.
-
-    The confidence falls when the frames disagree and when scores lie close to the limit ``accepted`` on either side.
-    """
-    counts = [sum(d.label == klass and d.score >= accepted for d in boxes) for boxes in boxes_per_frame]
-    if not counts:
-        return Count(0, 0.0)
-    value = statistics.median_low(counts)
-    agreement = counts.count(value) / len(counts)
-    doubts = [abs(d.score - accepted) for boxes in boxes_per_frame for d in boxes if d.label == klass]
-    margin = float(np.clip(min(doubts) / 0.15, 0.0, 1.0)) if doubts else 1.0
-    return Count(value, agreement * (0.7 + 0.3 * margin))

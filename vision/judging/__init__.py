@@ -6,28 +6,21 @@ from pathlib import Path
 from vision.judging.crops import Crop, level_points, rack_level, take_crop
 from vision.judging.net import NetError
 from vision.judging.port import Judge, Judgement, JudgeMode, MemoryProblemError, SlotMemory, SlotView
-from vision.judging.rules import AUTO, Mode, SlotState, Verdict, judge_any, judge_known
 from vision.judging.taught import TaughtJudge
 from vision.judging.trained import TrainedJudge
 
 log = logging.getLogger(__name__)
 
 __all__ = [
-    "AUTO",
     "Crop",
     "Judge",
     "JudgeMode",
     "Judgement",
     "MemoryProblemError",
-    "Mode",
     "SlotMemory",
-    "SlotState",
     "SlotView",
     "TaughtJudge",
     "TrainedJudge",
-    "Verdict",
-    "judge_any",
-    "judge_known",
     "level_points",
     "make_judge",
     "rack_level",

@@ -142,8 +142,7 @@ def _nothing(
     second = int(np.argmax(others))
     gone = change.verdict == "changed" and change.direction <= -_ONE_WAY and change.lost >= _MUCH and before > 0
     if gone and chance < 0.999:
-        guess = second if second < before else before - 1
-        return Finding(before, guess, 0.4, "review", "the look says that something left, the network does not")
+        return Finding(before, before - 1, 0.4, "review", "the look says that something left, the network does not")
     if chance >= limits.quiet:
         return Finding(before, before, chance, "none", "moved or turned in its place", settled=chance >= limits.auto)
     if taught.mode == "ask":

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from vision.detectors.base import Detection
-from vision.slots import RackError, assign, count_slot, load_rack, parse_rack
+from contracts.racks import SlotKind
+from vision.slots import RackError, load_rack, parse_rack
 
 SQUARE = [[0, 0], [100, 0], [100, 100], [0, 100]]
 NEXT = [[100, 0], [200, 0], [200, 100], [100, 100]]
@@ -19,10 +19,6 @@ def rack(*polygons: Any) -> dict[str, Any]:
     return {
         "slots": [{"id": f"A{i + 1}", "polygon": p, "item": "x", "class": "insert"} for i, p in enumerate(polygons)]
     }
-
-
-def box(cx: float, cy: float, label: str = "insert", score: float = 0.9) -> Detection:
-    return Detection(label, score, cx - 5, cy - 5, cx + 5, cy + 5)
 
 
 @pytest.mark.parametrize(
@@ -68,34 +64,29 @@ def test_a_rack_reads_back(tmp_path: Path) -> None:
     assert loaded.slot("A2").area == pytest.approx(10_000)
 
 
-def test_a_box_belongs_to_the_place_that_holds_its_centre_best() -> None:
-    found = assign(
-        [box(98, 50), box(103, 50), box(205, 50), box(215, 50), box(50, 50, "hand")], parse_rack(rack(SQUARE, NEXT))
-    )
-    assert len(found["A1"]) == 1
-    assert len(found["A2"]) == 2, "5 px outside still belongs, 15 px does not"
+def test_the_kind_and_the_px_of_an_item_are_read() -> None:
+    document = rack(SQUARE)
+    document["slots"][0] |= {"kind": "presence", "capacity": 1, "px_per_item": 31.5}
+    slot = parse_rack(document).slot("A1")
+    assert (slot.kind, slot.capacity, slot.px_per_item) == (SlotKind.PRESENCE, 1, 31.5)
 
 
-def test_a_displaced_camera_displaces_the_places() -> None:
-    found = assign([box(103, 50)], parse_rack(rack(SQUARE, NEXT)), offset=(10.0, 0.0))
-    assert len(found["A1"]) == 1
+def test_an_old_file_without_kinds_is_countable() -> None:
+    slot = parse_rack({"slots": [{"id": "A1", "polygon": SQUARE}]}).slot("A1")
+    assert (slot.kind, slot.klass, slot.count) == (SlotKind.COUNTABLE, "any", None)
 
 
-def test_the_count_is_the_median_and_a_flickering_box_costs_confidence() -> None:
-    steady = [[box(10, 10), box(50, 50)]] * 3
-    flicker = [[box(10, 10), box(50, 50)], [box(10, 10)], [box(10, 10), box(50, 50)]]
-    assert count_slot(steady, "insert", 0.35).value == count_slot(flicker, "insert", 0.35).value == 2
-    assert count_slot(steady, "insert", 0.35).confidence == 1.0
-    assert count_slot(flicker, "insert", 0.35).confidence < 0.7
-
-
-def test_a_score_close_to_the_limit_costs_confidence_on_either_side() -> None:
-    above = count_slot([[box(10, 10, score=0.37)]] * 3, "insert", 0.35)
-    below = count_slot([[box(10, 10, score=0.33)]] * 3, "insert", 0.35)
-    assert (above.value, below.value) == (1, 0)
-    assert above.confidence < 0.8
-    assert below.confidence < 0.8
-
-
-def test_no_frame_no_trust() -> None:
-    assert count_slot([], "insert", 0.35).confidence == 0.0
+def test_markers_outline_and_drawer_come_along() -> None:
+    document = rack(SQUARE) | {
+        "picture": [1920, 1080],
+        "outline": SQUARE,
+        "markers": {"ids": [0, 1, 2], "centres": [[0, 0], [9, 0], [9, 9]]},
+        "drawer": {"tolerance_px": 9.0},
+    }
+    loaded = parse_rack(document)
+    assert loaded.picture == (1920, 1080)
+    assert loaded.outline is not None
+    assert loaded.outline.shape == (4, 2)
+    assert loaded.markers is not None
+    assert loaded.drawer is not None
+    assert loaded.drawer.tolerance_px == 9.0
