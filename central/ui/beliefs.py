@@ -1,0 +1,34 @@
+"""What a camera believed, and "Pas ça": shared by the rack's screen and the post."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from central.core.uow import UnitOfWork
+from central.stock import service as stock
+from central.stock.schemas import LastBelief
+
+
+def contestable(belief: LastBelief, now: datetime) -> bool:
+    """Whether "Pas ça" can be said: of a movement that stands, or of a question that a "no" answers."""
+    if belief.state == "doubt":
+        return belief.proposal is not None
+    return belief.state == "automatic" and belief.contest_until is not None and now < belief.contest_until
+
+
+async def say_no(
+    uow: UnitOfWork, observation: int, by: str, *, rack: str | None = None, person: str | None = None
+) -> int:
+    """« Pas ça » on one of the last beliefs of a rack or a person; the question that is open then.
+
+    Raises LookupError, ValueError.
+    """
+    belief = next(
+        (b for b in await stock.last_beliefs(uow, rack=rack, person=person, limit=50) if b.observation == observation),
+        None,
+    )
+    if belief is None:
+        raise LookupError("cette prise n’est plus à l’écran : elle se corrige à la page « À vérifier »")
+    if belief.state == "doubt" and belief.proposal is not None:
+        return belief.proposal
+    return await stock.contest(uow, observation, by)

@@ -1,0 +1,100 @@
+"""The post's live side of racks: what a camera believed that the badge's operator took, what is to be charged.
+
+Only while the centre answers: the post works without it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from central.stock import service as stock
+from central.ui.beliefs import contestable, say_no
+from central.ui.review import Way, sentence, signed
+from central.ui.routing import PageRoute
+from central.ui.templating import units_of
+from central.work import service as work
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+Person = Annotated[str, Form(min_length=1, max_length=120)]
+_FRESH_S: Final = 120.0
+"""So long what was taken stands on the post."""
+
+
+@router.get("/api/poste/rayonnages")
+async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1, max_length=120)]) -> Response:
+    """What this person was last seen to take, newest first, and what of theirs is to be charged."""
+    async with units_of(request).reading() as uow:
+        found = await stock.last_beliefs(uow, person=personne, limit=5)
+        charges = await work.to_charge(uow, person=personne)
+        body = {
+            "beliefs": [
+                {
+                    "observation": b.observation,
+                    "proposal": b.proposal,
+                    "state": b.state,
+                    "contestable": contestable(b, uow.now),
+                    "qty": b.qty,
+                    "label": b.label or b.item,
+                    "place": b.place,
+                    "operation": b.operation,
+                    "at": b.at.timestamp() * 1000,
+                }
+                for b in found
+                if (uow.now - b.at).total_seconds() < _FRESH_S
+            ],
+            "charges": [
+                {
+                    "observation": c.observation,
+                    "qty": c.qty,
+                    "label": c.label or c.item,
+                    "place": c.place,
+                    "likely": c.likely,
+                    "at": c.at.timestamp() * 1000,
+                }
+                for c in charges
+            ],
+        }
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/api/poste/rayonnages/{observation}/pas-ca")
+async def not_that(request: Request, observation: int, person: Person) -> Response:
+    """One touch; the question that is open then."""
+    async with units_of(request).begin() as uow:
+        try:
+            return JSONResponse({"proposal": await say_no(uow, observation, person, person=person)})
+        except (LookupError, ValueError) as error:
+            raise HTTPException(409, sentence(error)) from error
+
+
+@router.post("/api/poste/questions/{proposal}")
+async def how_many(
+    request: Request,
+    proposal: int,
+    person: Person,
+    quantity: Annotated[str, Form(max_length=12)],
+    way: Annotated[Way, Form()] = "take",
+) -> Response:
+    async with units_of(request).begin() as uow:
+        try:
+            await stock.correct(uow, proposal, signed(quantity, way), person)
+        except (LookupError, ValueError) as error:
+            raise HTTPException(409, sentence(error)) from error
+    return JSONResponse({"done": True})
+
+
+@router.post("/api/poste/imputer/{observation}")
+async def charge(
+    request: Request, observation: int, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
+) -> Response:
+    """For which operation it was taken; empty: for none."""
+    async with units_of(request).begin() as uow:
+        try:
+            await work.charge_to(uow, observation, operation or None, person)
+        except (LookupError, ValueError) as error:
+            raise HTTPException(409, sentence(error)) from error
+    return JSONResponse({"done": True})
