@@ -16,6 +16,7 @@ from vision.evaluation.outcomes import Claim, Truth
 from vision.evaluation.saying import claims_of, modes_of, readings_of
 from vision.rendering.truth import SHOW_FPS, Answer, Shot
 from vision.sessions import State
+from vision.watching.said import Said
 
 SETTLE_FRAMES = 2
 """Clear frames after each session besides the show's own six, at `SHOW_FPS`."""
@@ -56,7 +57,7 @@ class Eye(Protocol):
     @property
     def counts(self) -> Mapping[str, int | None]: ...
 
-    def feed(self, frame: Frame, ts: float) -> Sequence[Any]: ...
+    def feed(self, frame: Frame, ts: float) -> Sequence[Said]: ...
 
     def set_count(self, slot: str, count: int) -> object: ...
 
@@ -71,6 +72,7 @@ class Eye(Protocol):
 class Heard:
     """What was said during some frames."""
 
+    said: list[Said] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     answers: tuple[Answer, ...] = ()
     read: dict[str, int | None] = field(default_factory=dict)
@@ -159,9 +161,9 @@ class Stage:
         self.ts += pause_s
         return heard
 
-    def restart(self) -> None:
-        """A new eye that knows the old one's snapshot, as after a kill."""
-        saved = self.eye.snapshot()
+    def restart(self, saved: Mapping[str, Any] | None = None) -> None:
+        """A new eye that knows the old one's snapshot, or an earlier one, as after a kill."""
+        saved = self.eye.snapshot() if saved is None else saved
         self.eye = self._make(self.show.description)
         if saved:
             self.eye.restore(saved)
@@ -173,6 +175,7 @@ class Stage:
     def _feed(self, shots: Iterable[Shot], heard: Heard) -> None:
         for shot in shots:
             said = self.eye.feed(shot.image if self._cut is None else self._cut(shot.image), self.ts)
+            heard.said += said
             heard.claims += claims_of(said)
             heard.read.update(readings_of(said))
             heard.modes += modes_of(said)

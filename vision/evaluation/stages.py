@@ -9,7 +9,7 @@ from typing import Any
 from contracts.racks import MIN_PX_PER_ITEM, RackDescription
 from vision.detectors import Detector, make_detector
 from vision.evaluation.playing import Stage
-from vision.judging import AUTO, Judge, make_judge
+from vision.judging import Judge, make_judge
 from vision.privacy import OutlineCut
 from vision.rendering.show import RackShow
 from vision.slots import Rack
@@ -52,7 +52,6 @@ class Eyes:
         return {
             "hands": self.detector.version,
             "judge": self.judge.version,
-            "automatic_from": AUTO,
             "recheck_s": settings.recheck_s,
             "clear_frames": settings.rules.clear_frames,
             "min_px_per_item": MIN_PX_PER_ITEM,
