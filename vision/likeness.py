@@ -31,9 +31,12 @@ LEAST_CORNERS: Final = 15
 _SMALL: Final = 320
 _OFFSET: Final = 12.0
 _CORNERS: Final = 240
+_PARTS, _PER_PART = 16, 5
 _AGREE_PX: Final = 1.5
 _ALIKE: Final = 0.8
 _TWINS: Final = 0.97
+_WORSE: Final = 0.02
+_NEAR_PX: Final = 4.0
 _EDGE: Final = 12
 _STEADY: Final = 0.2
 _WINDOW: Final = (21, 21)
@@ -77,8 +80,7 @@ class Likeness:
         # the paint's own edge stands still whatever the camera does: keep off it
         inner = cv2.copyMakeBorder(inner, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
         self._seen = np.asarray(cv2.erode(inner, np.ones((2 * _EDGE + 1,) * 2, np.uint8))[1:-1, 1:-1], np.uint8)
-        found: Any = cv2.goodFeaturesToTrack(self._taught, _CORNERS, 0.02, 10, mask=self._seen)
-        self._corners = np.zeros((0, 1, 2), np.float32) if found is None else np.asarray(found, np.float32)
+        self._corners = _spread(self._taught, self._seen)
         self._factor = _SMALL / max(self._taught.shape)
         self._small_taught = self._small(self._taught)
         self._small_seen = self._small(self._seen * np.uint8(255)) > 0.99
@@ -103,18 +105,22 @@ class Likeness:
             return None
         now = self._band(frame)
         small = self._small(now)
-        fits = [fit for guess in guesses if (fit := self._refined(now, small, self._scaled(guess))) is not None]
+        fits = self._tried(now, small, [self._scaled(guess) for guess in guesses])
         best = max(fits, key=lambda f: f.alike, default=None)
         if best is None or best.alike < _ALIKE:
-            for guess in self._searched(now, small, [self._scaled(g) for g in guesses]):
-                fit = self._refined(now, small, guess)
-                if fit is not None:
-                    fits.append(fit)
+            fits += self._tried(now, small, self._searched(now, small, [self._scaled(g) for g in guesses]))
             best = max(fits, key=lambda f: f.alike, default=None)
         if best is None:
             return None
+        if any(self._alike(small, self._scaled(guess)) > best.alike + _WORSE for guess in guesses):
+            return None  # what moved was not the rack
         twins = [f for f in fits if f.alike > _TWINS * best.alike and self._apart(f.matrix, best.matrix) > 8]
         return None if twins else best
+
+    def _tried(self, now: Gray, small: Points, guesses: Sequence[Matrix]) -> list[LookFit]:
+        """Each guess refined twice: by the corners that lie near where it puts them, and by what most corners do."""
+        tried = [self._refined(now, small, guess, reach) for guess in guesses for reach in (_NEAR_PX, np.inf)]
+        return [fit for fit in tried if fit is not None]
 
     def _band(self, picture: Frame) -> Gray:
         gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
@@ -159,7 +165,7 @@ class Likeness:
                     guesses.append(np.vstack([found, [0.0, 0.0, 1.0]]))
         return guesses
 
-    def _refined(self, now: Gray, small: Points, guess: Matrix) -> LookFit | None:
+    def _refined(self, now: Gray, small: Points, guess: Matrix, reach: float) -> LookFit | None:
         matrix = guess
         kept, tracked, source, target = np.zeros(0, bool), 1, self._corners, self._corners
         for levels in (3, 1):
@@ -182,7 +188,7 @@ class Likeness:
             inside = (found[:, 0] > _EDGE / 2).all(1) & (
                 found[:, 0] < np.array([now.shape[1], now.shape[0]]) - _EDGE / 2
             ).all(1)
-            good &= inside
+            good &= inside & (np.abs(found - start)[:, 0].max(1) <= reach)
             tracked = int(good.sum())
             if tracked < LEAST_CORNERS:
                 return None
@@ -238,6 +244,22 @@ class Likeness:
     def _apart(first: Matrix, second: Matrix) -> float:
         probe = np.array([[[200.0, 200.0], [WORK, 200.0], [200.0, WORK / 2]]])
         return float(np.abs(cv2.perspectiveTransform(probe, first) - cv2.perspectiveTransform(probe, second)).max())
+
+
+def _spread(band: Gray, seen: Gray) -> Points:
+    """Corners (N, 1, 2), a few from each part of the picture: one printed box must not outvote the rack."""
+    found: Any = cv2.goodFeaturesToTrack(band, 4 * _CORNERS, 0.01, 8, mask=seen)
+    if found is None:
+        return np.zeros((0, 1, 2), np.float32)
+    corners = np.asarray(found, np.float32)  # the strongest first
+    cell = max(band.shape) / _PARTS
+    taken: dict[tuple[int, int], int] = {}
+    kept = []
+    for x, y in corners[:, 0]:
+        part = (int(x // cell), int(y // cell))
+        taken[part] = taken.get(part, 0) + 1
+        kept.append(taken[part] <= _PER_PART)
+    return np.asarray(corners[np.array(kept)][:_CORNERS], np.float32)
 
 
 def _rms(matrix: Matrix, source: Points, target: Points) -> float:
