@@ -36,6 +36,12 @@ from central.people import consumers as people_consumers
 from central.programmes import consumers as programmes_consumers
 from central.programmes import routes as programmes_routes
 from central.programmes import sweeps as programmes_sweeps
+from central.racks import consumers as racks_consumers
+from central.racks import crops as racks_crops
+from central.racks import routes as racks_routes
+from central.racks import sweeps as racks_sweeps
+from central.racks.pictures import Pictures
+from central.racks.vault import make_key
 from central.stock import consumers as stock_consumers
 from central.stock import routes as stock_routes
 from central.ui import pages
@@ -50,17 +56,19 @@ log = logging.getLogger(__name__)
 _CONSUMERS = (
     people_consumers,
     fleet_consumers,
+    racks_consumers,
     stock_consumers,
     machines_consumers,
     programmes_consumers,
     work_consumers,
 )
 """Lower features first: what they write is there when the higher ones look."""
-_SWEEPS = (machines_sweeps, programmes_sweeps, work_sweeps)
+_SWEEPS = (racks_sweeps, machines_sweeps, programmes_sweeps, work_sweeps)
 _ROUTERS = (
     inbox_routes,
     live_routes,
     alerts_routes,
+    racks_routes,
     stock_routes,
     machines_routes,
     programmes_routes,
@@ -81,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.inbox = centre.inbox
     app.state.live = centre.live
     app.state.link = centre.link
+    app.state.rack_pictures = Pictures()
     for module in _ROUTERS:
         app.include_router(module.router)
     return app
@@ -124,6 +133,7 @@ class Centre:
         await self.database.check_durability()
         async with self.database.engine.begin() as connection:
             await connection.run_sync(migrations.upgrade)
+        await self._open_vault()
         again = await self.inbox.rerun_after_upgrade(metadata.version("copeau"))
         if again:
             log.info("%d facts of the quarantine are understood by this version", again)
@@ -138,6 +148,15 @@ class Centre:
         self.sweeps.every(3600.0, "inbox.purge", self.inbox.purge)
         self.sweeps.every(3600.0, "quarantine.purge", quarantine.purge)
         self.sweeps.start(self.units)
+
+    async def _open_vault(self) -> None:
+        """The key of the pictures, made at the first start; those of a key that was lost are gone, and it is said."""
+        if make_key(self.settings):
+            log.info("a new key for rack pictures was made beside the database")
+        async with self.units.begin() as uow:
+            gone = await racks_crops.purge_lost(uow)
+        if gone:
+            log.error("%d rack pictures were sealed under a key that is lost: removed", gone)
 
     async def close(self) -> None:
         if not self._is_open:

@@ -13,6 +13,7 @@ import central.items.models
 import central.machines.models
 import central.people.models
 import central.programmes.models
+import central.racks.models
 import central.stock.models
 import central.work.models  # noqa: F401  # imported for their tables
 from central.core.types import Base

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
@@ -35,6 +36,19 @@ class Settings(BaseSettings):
     same_scan_s: float = Field(default=5.0, ge=0)
     """The same code by the same post within this time is one scan."""
     operator_presence_s: float = Field(default=8 * 3600.0, gt=0)
+
+    racks_begin: Literal["blank", "automatic"] = "blank"
+    """What a camera says of a class that nobody judged yet: proposals only (à blanc), or movements."""
+    racks_trust_after: int = Field(default=30, ge=1)
+    """So many confirmed in a row, none wrong, make a class of a rack automatic."""
+    racks_automatic_minutes: float = Field(default=10.0, ge=0, le=60.0)
+    """Pictures of automatic movements are kept so long; « Pas ça » can be said for ten minutes."""
+    racks_doubtful_hours: float = Field(default=72.0, gt=0, le=30 * 24.0)
+    """Pictures of doubts are kept so long."""
+    racks_quiet_s: float = Field(default=600.0, gt=0)
+    """A badge's session at a rack ends after so long without anything there."""
+    racks_count_after_h: float = Field(default=24.0, gt=0)
+    """A doubt that nobody answered for so long is on the next cycle count's list."""
 
     @field_validator("site")
     @classmethod

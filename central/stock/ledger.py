@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Insert, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,14 +21,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from central.core.uow import UnitOfWork
 from central.items.models import Item
 from central.stock.loading import Bounds, Chain, Span, chains, later_counts
-from central.stock.models import Comment, Evidence, Level, Link, Movement, Observation, Proposal
+from central.stock.models import Comment, Level, Link, Movement, Observation, Proposal, Sight
 from central.stock.rules import Booking, Outcome, Question, Row, book, match
+from central.stock.standing import standing_questions
 
 _OBSERVATIONS: Any = Observation.__table__
 _MOVEMENTS: Any = Movement.__table__
 _LINKS: Any = Link.__table__
 _PROPOSALS: Any = Proposal.__table__
 _LEVELS: Any = Level.__table__
+STANDING = ("ask", "read")
+"""Kinds of questions that follow from all that is known of a place, not from one chain."""
 _AT_ONCE = 500
 """Most values in one IN list."""
 
@@ -55,9 +58,24 @@ class Saying:
     """An observation to be recorded, with what hangs on it."""
 
     row: dict[str, Any]
-    before: bytes | None = None
-    after: bytes | None = None
     comment: str = ""
+    sight: dict[str, Any] | None = None
+    """What a camera gave with it: columns of `Sight`."""
+
+
+class Recorded(NamedTuple):
+    """New sayings of racks that are not trusted yet, and what of older ones was settled or came back."""
+
+    blank: list[int]
+    answered: set[int]
+    doubted: set[str]
+
+
+class Rematched(NamedTuple):
+    """Which doubts of cameras other sayings settled (observations), and which came back (keys)."""
+
+    answered: set[int]
+    doubted: set[str]
 
 
 @dataclass(slots=True)
@@ -69,14 +87,14 @@ class _Level:
     since: datetime | None = None
 
 
-async def record(uow: UnitOfWork, sayings: Sequence[Saying]) -> list[int]:
-    """Keep new observations and book what follows; those already known (by key) change nothing. The new ones' ids."""
+async def record(uow: UnitOfWork, sayings: Sequence[Saying]) -> Recorded:
+    """Keep new observations and book what follows; those already known (by key) change nothing."""
     by_key = {s.row["key"]: s for s in sayings}
     for part in _parts(list(by_key)):
         for key in await uow.session.scalars(_KNOWN, {"ids": part}):
             del by_key[key]
     if not by_key:
-        return []
+        return Recorded([], set(), set())
     # One writer only, so what was just found missing is still missing.
     rows = [s.row for s in by_key.values()]
     statement = insert(_OBSERVATIONS).returning(_OBSERVATIONS.c.id, _OBSERVATIONS.c.key)
@@ -86,20 +104,21 @@ async def record(uow: UnitOfWork, sayings: Sequence[Saying]) -> list[int]:
     touched: defaultdict[int, list[datetime]] = defaultdict(list)
     for saying, _ in new:
         touched[saying.row["item_id"]].append(saying.row["at"])
-    await rematch(uow, touched)
-    return [id_ for _, id_ in new]
+    done = await rematch(uow, touched)
+    blank = [id_ for saying, id_ in new if saying.sight is not None and saying.sight["blank"]]
+    return Recorded(blank, done.answered, done.doubted)
 
 
 async def _keep_beside(uow: UnitOfWork, new: Iterable[tuple[Saying, int]]) -> None:
-    pictures = [{"observation_id": i, "before": s.before, "after": s.after} for s, i in new if s.before or s.after]
+    sights = [{"observation_id": i} | s.sight for s, i in new if s.sight is not None]
     comments = [{"observation_id": i, "text": s.comment} for s, i in new if s.comment]
-    if pictures:
-        await uow.session.execute(insert(Evidence), pictures)
+    if sights:
+        await uow.session.execute(insert(Sight), sights)
     if comments:
         await uow.session.execute(insert(Comment), comments)
 
 
-async def rematch(uow: UnitOfWork, touched: Mapping[int, Sequence[datetime]]) -> None:
+async def rematch(uow: UnitOfWork, touched: Mapping[int, Sequence[datetime]]) -> Rematched:
     """Match anew around these times of each item, and tell the pages."""
     books = _Books(uow)
     codes = await books.open(list(touched))
@@ -107,11 +126,13 @@ async def rematch(uow: UnitOfWork, touched: Mapping[int, Sequence[datetime]]) ->
     while any(todo.values()):
         for span in await books.redo([spans.popleft() for spans in todo.values() if spans]):
             todo[span.item].append(span)
+    await books.stand(sorted(codes))
     if books.last:
         item = max(books.last)
         last = books.last[item]
         uow.tell("movement", item=codes[item], qty=last.qty, at=last.at.isoformat(), kind=last.kind)
     uow.tell("stock", items=list(codes.values())[:50])
+    return Rematched(books.answered, books.doubted)
 
 
 def _spans(item: int, times: Sequence[datetime], window: timedelta) -> list[Span]:
@@ -134,6 +155,10 @@ class _Books:
         self._levels: defaultdict[int, dict[int, _Level]] = defaultdict(dict)
         self.window = timedelta(seconds=uow.settings.match_window_s)
         self.last: dict[int, Row] = {}
+        self.answered: set[int] = set()
+        """Observations whose doubt was settled by what else was said."""
+        self.doubted: set[str] = set()
+        """Keys of doubts that opened (again)."""
 
     async def open(self, items: Sequence[int]) -> dict[int, str]:
         """Load what is known of the items as a whole; their codes by id, in the order of ids."""
@@ -162,8 +187,12 @@ class _Books:
         pending = await self._ask([(chain, outcome.questions) for chain, outcome, _ in done])
         return await self._project([(c, b, p) for (c, _, b), p in zip(done, pending, strict=True)])
 
+    def _base(self, chain: Chain) -> dict[int, int]:
+        """The level of each place just before the chain."""
+        levels = self._levels[chain.item]
+        return {place: level.qty - chain.moved.get(place, 0) for place, level in levels.items()}
+
     def _match(self, chain: Chain) -> Outcome:
-        """With the level of each place just before the chain, and the places known then."""
         levels = self._levels[chain.item]
         return match(
             chain.observations,
@@ -171,9 +200,12 @@ class _Books:
             window=self.window,
             same_scan=timedelta(seconds=self._uow.settings.same_scan_s),
             home=self._bounds[chain.item].home,
-            base={place: level.qty - chain.moved.get(place, 0) for place, level in levels.items()},
+            base=self._base(chain),
             begun=frozenset(p for p, level in levels.items() if level.since is not None and level.since < chain.first),
         )
+
+    def _look(self, chain: Chain) -> tuple[Outcome, dict[int, int]]:
+        return self._match(chain), self._base(chain)
 
     async def _append(self, booked: Iterable[tuple[Chain, Booking]]) -> None:
         now = self._uow.now
@@ -230,16 +262,20 @@ class _Books:
             pending: defaultdict[int, int] = defaultdict(int)
             keys = {q.key for q in questions}
             for proposal in chain.proposals.values():
-                if proposal.state != "open":
+                if proposal.state != "open" or proposal.kind in STANDING:
                     continue
                 if proposal.kind == "doubt":
                     pending[proposal.place_id] -= proposal.qty
                 if proposal.key not in keys:
                     settled.append(proposal.id)
+                    if proposal.kind == "doubt":
+                        self.answered.add(proposal.observation_id)
             for q in questions:
                 if q.kind == "doubt":
                     pending[q.place] += q.qty
                 known = chain.proposals.get(q.key)
+                if known is not None and known.state == "settled" and q.kind == "doubt":
+                    self.doubted.add(q.key)
                 if known is None:
                     rows.append(self._proposal(chain.item, q))
                 elif (known.state, known.qty, known.place_id) != ("open", q.qty, q.place):
@@ -253,6 +289,20 @@ class _Books:
         if rows:
             await self._session.execute(insert(_PROPOSALS), rows)
         return changes
+
+    async def stand(self, items: Sequence[int]) -> None:
+        """Open, reopen and settle what cameras ask of places, now that the books are up to date."""
+        rows: list[dict[str, Any]] = []
+        reopened: list[dict[str, Any]] = []
+        for item, standing in await standing_questions(self._session, items, self._bounds, self.window, self._look):
+            rows += [self._proposal(item, q) for q in standing.new]
+            reopened += [{"number": n, "asked": q.qty, "there": q.place} for n, q in standing.again]
+            for part in _parts(standing.settled):
+                await self._session.execute(_SETTLE, {"ids": part})
+        if reopened:
+            await (await self._session.connection()).execute(_REOPEN, reopened)
+        if rows:
+            await self._session.execute(insert(_PROPOSALS), rows)
 
     def _proposal(self, item: int, q: Question) -> dict[str, Any]:
         return {

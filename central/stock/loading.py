@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, bindparam, case, func, select
+from sqlalchemy import BindParameter, bindparam, case, exists, func, select
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -28,7 +28,7 @@ _FAR = 4
 """Windows after which a chain that goes on and on is cut where nothing is joined."""
 _ALIKE = timedelta(minutes=1)
 """Spans so close together are loaded by one statement, whatever their length."""
-_DECIDED = frozenset({"confirmed", "corrected", "refused"})
+_DECIDED = frozenset({"confirmed", "corrected", "refused", "contested"})
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _OF_ITEMS = Observation.item_id.in_(_IDS)
@@ -43,6 +43,7 @@ _OBSERVATIONS = (
         Observation.item_id, Observation.id, Observation.at, Observation.qty, Observation.channel, Observation.source,
         Observation.nature, Observation.place_id, Observation.operation, Observation.person, Observation.post,
         Observation.review, Observation.count_before, Observation.count_after, Observation.uncertain,
+        Observation.reason,
     )
     .where(_OF_ITEMS, _WITHIN)
     .order_by(Observation.item_id, Observation.at, Observation.id)
@@ -80,6 +81,13 @@ _SINCE = (
     .group_by(_ANCHOR.id, Movement.place_id)
 )
 """What moved at each place since the time of an observation."""
+_TAKEN_AS_COUNT = exists().where(
+    Proposal.item_id == Observation.item_id,
+    Proposal.at == Observation.at,
+    Proposal.observation_id == Observation.id,
+    Proposal.kind == "read",
+    Proposal.state.in_(("confirmed", "corrected")),
+)
 _COUNTED = (
     select(Observation.at)
     .where(
@@ -87,7 +95,10 @@ _COUNTED = (
         Observation.place_id == Level.place_id,
         Observation.at > _ANCHOR.at,
         Observation.review.is_(False),
-        (Observation.nature == "count") | Observation.count_before.is_not(None) | Observation.count_after.is_not(None),
+        (Observation.nature == "count")
+        | Observation.count_before.is_not(None)
+        | Observation.count_after.is_not(None)
+        | (Observation.nature.in_(("read", "there")) & _TAKEN_AS_COUNT),
     )
     .order_by(Observation.at)
     .limit(1)

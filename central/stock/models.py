@@ -9,13 +9,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DDL, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, event
+from sqlalchemy import DDL, BigInteger, ForeignKey, Index, String, UniqueConstraint, event, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from central.core.types import Base, BigId, Milli, UtcDateTime
+from central.core.types import Base, BigId, Json, Milli, UtcDateTime
 
 NO_PLACE = 0
 """Place of what nobody could place; a real id is never 0."""
+
+SEEN = text("nature IN ('read', 'there', 'ask')")
+"""What only cameras say of places. Queries say it word for word, so that both databases use the partial indexes."""
 
 
 class Observation(Base):
@@ -25,6 +28,8 @@ class Observation(Base):
     __table_args__ = (
         Index("ix_stock_observations_item_at", "item_id", "at"),
         Index("ix_stock_observations_item_operation", "item_id", "operation"),
+        Index("ix_stock_observations_seen", "item_id", "place_id", sqlite_where=SEEN, postgresql_where=SEEN),
+        Index("ix_stock_observations_seen_at", "place_id", "at", sqlite_where=SEEN, postgresql_where=SEEN),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -33,7 +38,9 @@ class Observation(Base):
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     place_id: Mapped[int] = mapped_column(BigInteger, default=NO_PLACE)
     nature: Mapped[str] = mapped_column(String(8))
-    """``move``, ``count`` (``qty`` is what lies there) or ``receipt``."""
+    """``move``, ``count`` (``qty`` is what lies there), ``receipt``; of a camera also ``ask`` (it cannot say how much),
+    ``read`` and ``there`` (absolute: how much, or only whether something, lies there).
+    """
     source: Mapped[str] = mapped_column(String(16))
     channel: Mapped[str] = mapped_column(String(80))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -51,6 +58,8 @@ class Observation(Base):
     during_absence: Mapped[bool] = mapped_column(default=False)
     uncertain: Mapped[bool] = mapped_column(default=False)
     model: Mapped[str | None] = mapped_column(String(120))
+    reason: Mapped[str | None] = mapped_column(String(12))
+    """Why an ``ask`` asks."""
 
 
 class Comment(Base):
@@ -62,14 +71,41 @@ class Comment(Base):
     text: Mapped[str] = mapped_column(String(2000))
 
 
-class Evidence(Base):
-    """The crops of an observation, JPEG."""
+class Sight(Base):
+    """What a camera gave with a saying: its pictures' name (`central.racks` keeps them), its reason, the transfer."""
 
-    __tablename__ = "stock_evidence"
+    __tablename__ = "stock_sights"
+    __table_args__ = (Index("ix_stock_sights_rack_at", "rack", "at"),)
 
     observation_id: Mapped[int] = mapped_column(ForeignKey("stock_observations.id"), primary_key=True)
-    before: Mapped[bytes | None] = mapped_column(LargeBinary)
-    after: Mapped[bytes | None] = mapped_column(LargeBinary)
+    crops: Mapped[str | None] = mapped_column(String(32))
+    why: Mapped[str] = mapped_column(String(2000), default="")
+    transfer: Mapped[str | None] = mapped_column(String(120))
+    """The other place, when one item went from one place to another in one session."""
+    misplaced: Mapped[bool] = mapped_column(default=False)
+    """The other place belongs to another item."""
+    blank: Mapped[bool] = mapped_column(default=False)
+    """The camera was sure; its rack is not trusted with this class yet."""
+    rack: Mapped[str] = mapped_column(String(120))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """As the observation's."""
+
+
+class Charge(Base):
+    """Who took it and for what, joined by `central.work` in event time. A link beside the observation, never in it."""
+
+    __tablename__ = "stock_charges"
+
+    observation_id: Mapped[int] = mapped_column(ForeignKey("stock_observations.id"), primary_key=True)
+    person: Mapped[str | None] = mapped_column(String(120), index=True)
+    operation: Mapped[str | None] = mapped_column(String(120), index=True)
+    """Null: à imputer."""
+    how: Mapped[str] = mapped_column(String(10))
+    """``badge``, ``planned``, ``hand`` or ``none``."""
+    likely: Mapped[list[str]] = mapped_column(Json)
+    """Operations that may have been it, of those who may have taken it."""
+    by: Mapped[str | None] = mapped_column(String(120))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Movement(Base):
@@ -120,7 +156,9 @@ class Proposal(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     key: Mapped[str] = mapped_column(String(80), unique=True)
     kind: Mapped[str] = mapped_column(String(8))
-    """``doubt``, ``pairing``, ``ecart`` or ``unplaced``."""
+    """``doubt``, ``pairing``, ``ecart``, ``unplaced``, ``ask`` (combien ?), ``read`` (a reading differs), or
+    ``contest`` (« Pas ça » was said of an automatic saying, which is a doubt since).
+    """
     state: Mapped[str] = mapped_column(String(10))
     """``open``, ``confirmed``, ``corrected``, ``refused``, or ``settled`` (later facts answered it)."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))

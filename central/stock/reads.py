@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ from sqlalchemy import Select, func, or_, select
 from central.core.uow import UnitOfWork
 from central.items.models import Item, Place
 from central.items.service import NotFound
-from central.stock.models import Comment, Evidence, Level, Link, Movement, Observation, Proposal
+from central.racks.crops import held
+from central.racks.service import crops, rack_of
+from central.stock.models import Charge, Comment, Level, Link, Movement, Observation, Proposal, Sight
 from central.stock.schemas import EvidenceView, ItemLevel, MovementView, PlaceLevel, ProposalView, SourceView
 from central.stock.wording import question
 
@@ -84,7 +87,39 @@ async def movements(uow: UnitOfWork, item: str | None = None, limit: int = 50) -
         statement = statement.where(Item.code == item.strip().upper())
     rows = list(await uow.session.execute(statement))
     sources = await _sources_of_events(uow, {row[0].event for row in rows})
-    return [_movement(*row, sources.get(row[0].event, ())) for row in rows]
+    transfers = await _transfers(uow, sources)
+    return _one_line([_movement(*row, sources.get(row[0].event, ())) for row in rows], transfers)
+
+
+async def _transfers(uow: UnitOfWork, sources: dict[str, tuple[SourceView, ...]]) -> dict[str, str]:
+    """Events that are one side of a transfer, with the other place."""
+    said = {s.observation: event for event, its in sources.items() for s in its}
+    rows = await uow.session.execute(
+        select(Sight.observation_id, Sight.transfer).where(
+            Sight.observation_id.in_(said), Sight.transfer.is_not(None), Sight.misplaced.is_(False)
+        )
+    )
+    return {said[observation]: place for observation, place in rows if place}
+
+
+def _one_line(rows: list[MovementView], transfers: dict[str, str]) -> list[MovementView]:
+    """What left one place and came to another in one go is one line, that of what left."""
+    arrived: dict[tuple[str, str | None, str, int], MovementView] = {}
+    for row in rows:
+        if row.event in transfers and row.qty > 0 and row.kind == "return":
+            arrived[row.item, row.place, transfers[row.event], row.qty] = row
+    shown: list[MovementView] = []
+    gone: set[int] = set()
+    for row in rows:
+        other = transfers.get(row.event)
+        if other is not None and row.qty < 0 and row.kind == "pick" and row.place is not None:
+            twin = arrived.pop((row.item, other, row.place, -row.qty), None)
+            if twin is not None and abs(twin.at - row.at) <= UNDO_FOR:
+                gone.add(twin.id)
+                shown.append(replace(row, to_place=other))
+                continue
+        shown.append(row)
+    return [row for row in shown if row.id not in gone]
 
 
 def _movement(
@@ -100,7 +135,7 @@ def _movement(
         at=row.at,
         recorded_at=row.recorded_at,
         kind=row.kind,
-        operation=next((s.operation for s in sources if s.operation), row.operation),
+        operation=next((o for s in sources if (o := s.operation or s.charged)), row.operation),
         person=next((s.person for s in sources if s.person), row.person),
         uncertain=row.uncertain,
         during_absence=any(s.during_absence for s in sources),
@@ -109,19 +144,20 @@ def _movement(
     )
 
 
-async def proposals(uow: UnitOfWork, limit: int = 200) -> list[ProposalView]:
+async def proposals(uow: UnitOfWork, limit: int = 200, rack: str | None = None) -> list[ProposalView]:
     """The review list: what is open, oldest last, then what was decided so lately that it can be undone."""
     recent = uow.now - UNDO_FOR
-    rows = list(
-        await uow.session.execute(
-            select(Proposal, Item.code, Item.label, Item.unit, Place.code)
-            .join(Item, Item.id == Proposal.item_id)
-            .outerjoin(Place, Place.id == Proposal.place_id)
-            .where(or_(Proposal.state == "open", Proposal.state.in_(DECIDED) & (Proposal.decided_at > recent)))
-            .order_by((Proposal.state != "open"), Proposal.at.desc(), Proposal.id.desc())
-            .limit(limit)
-        )
+    statement = (
+        select(Proposal, Item.code, Item.label, Item.unit, Place.code)
+        .join(Item, Item.id == Proposal.item_id)
+        .outerjoin(Place, Place.id == Proposal.place_id)
+        .where(or_(Proposal.state == "open", Proposal.state.in_(DECIDED) & (Proposal.decided_at > recent)))
+        .order_by((Proposal.state != "open"), Proposal.at.desc(), Proposal.id.desc())
+        .limit(limit)
     )
+    if rack is not None:
+        statement = statement.where(Place.code.startswith(f"{rack}/", autoescape=True))
+    rows = list(await uow.session.execute(statement))
     ids = {i for row in rows for i in (row[0].observation_id, row[0].other_id) if i is not None}
     said = await _observations(uow, ids)
     return [_proposal(row, said) for row in rows]
@@ -129,6 +165,7 @@ async def proposals(uow: UnitOfWork, limit: int = 200) -> list[ProposalView]:
 
 def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
     proposal, item, label, unit, place = row
+    first = said.get(proposal.observation_id)
     sources = tuple(said[i] for i in (proposal.observation_id, proposal.other_id) if i is not None and i in said)
     decided = proposal.state in DECIDED and proposal.decided_at is not None
     return ProposalView(
@@ -147,12 +184,18 @@ def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
         decided_at=proposal.decided_at,
         decided_qty=proposal.decided_qty,
         undo_until=proposal.decided_at + UNDO_FOR if decided else None,
+        rack=rack_of(place) if place and "/" in place else None,
+        guess=first.qty or None if first is not None and proposal.kind == "ask" else None,
+        seen=first.qty if first is not None and proposal.kind == "read" else None,
+        count_before=first.count_before if first is not None else None,
     )
 
 
-async def evidence(uow: UnitOfWork, observation: int) -> EvidenceView | None:
-    row = await uow.session.get(Evidence, observation)
-    return None if row is None else EvidenceView(row.before, row.after)
+async def evidence(uow: UnitOfWork, observation: int, who: str) -> EvidenceView | None:
+    """The pictures of an observation, while they are kept; who looked is written down. Raises `KeyLostError`."""
+    row = await uow.session.get(Sight, observation)
+    found = None if row is None or row.crops is None else await crops(uow, row.crops, who)
+    return None if found is None else EvidenceView(found.before, found.after)
 
 
 async def _sources_of_events(uow: UnitOfWork, events: set[str]) -> dict[str, tuple[SourceView, ...]]:
@@ -167,19 +210,21 @@ async def _sources_of_events(uow: UnitOfWork, events: set[str]) -> dict[str, tup
 
 
 def _with_qty(source: SourceView, qty: int) -> SourceView:
-    return SourceView(
-        source.observation, source.source, qty, source.at, source.confidence, source.person, source.operation,
-        source.post, source.has_evidence, source.during_absence, source.uncertain, source.comment,
-    )  # fmt: skip
+    return replace(source, qty=qty)
 
 
 async def _observations(uow: UnitOfWork, ids: Iterable[int]) -> dict[int, SourceView]:
-    rows = await uow.session.execute(
-        select(Observation, Evidence.observation_id, Comment.text)
-        .outerjoin(Evidence, Evidence.observation_id == Observation.id)
-        .outerjoin(Comment, Comment.observation_id == Observation.id)
-        .where(Observation.id.in_(set(ids)))
+    rows: list[Any] = list(
+        await uow.session.execute(
+            select(Observation, Sight, Charge, Comment.text)
+            .outerjoin(Sight, Sight.observation_id == Observation.id)
+            .outerjoin(Charge, Charge.observation_id == Observation.id)
+            .outerjoin(Comment, Comment.observation_id == Observation.id)
+            .where(Observation.id.in_(set(ids)))
+        )
     )
+    named = [sight.crops for _, sight, _, _ in rows if sight is not None and sight.crops]
+    shown = await held(uow, named) if named else set()
     return {
         o.id: SourceView(
             observation=o.id,
@@ -187,13 +232,20 @@ async def _observations(uow: UnitOfWork, ids: Iterable[int]) -> dict[int, Source
             qty=o.qty,
             at=o.at,
             confidence=o.confidence,
-            person=o.person,
+            person=o.person or (charge.person if charge is not None else None),
             operation=o.operation,
             post=o.post,
-            has_evidence=pictured is not None,
+            has_evidence=sight is not None and sight.crops in shown,
             during_absence=o.during_absence,
             uncertain=o.uncertain,
             comment=comment or "",
+            crops=sight.crops if sight is not None and sight.crops in shown else None,
+            why=sight.why if sight is not None else "",
+            reason=o.reason,
+            misplaced=sight is not None and sight.misplaced,
+            blank=sight is not None and sight.blank,
+            charged=charge.operation if charge is not None else None,
+            count_before=o.count_before,
         )
-        for o, pictured, comment in rows
+        for o, sight, charge, comment in rows
     }

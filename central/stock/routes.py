@@ -10,7 +10,6 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel
 
 from central.core.uow import Units
-from central.items.service import NotFound
 from central.stock import service
 
 router = APIRouter(prefix="/api/stock", tags=["stock"])
@@ -24,9 +23,18 @@ class DecisionIn(BaseModel):
     qty: int | None = None
 
 
+class AcceptIn(BaseModel):
+    proposals: list[int] | None = None
+    """None: all."""
+
+
 class AssignIn(BaseModel):
     code: str
     item: str
+
+
+By = Annotated[str, Query(min_length=1, max_length=120)]
+"""Person id of who asks; without a log-in yet, the request says it."""
 
 
 @router.get("/levels")
@@ -72,6 +80,44 @@ async def decide(request: Request, number: int, decision: DecisionIn) -> None:
                 await service.undo(uow, number, decision.by)
 
 
+@router.post("/observations/{observation}/contest", status_code=200)
+async def contest(request: Request, observation: int, by: By) -> dict[str, int]:
+    """« Pas ça »: the automatic movement is a question again; its number."""
+    with _explained():
+        async with _units(request).begin() as uow:
+            return {"proposal": await service.contest(uow, observation, by)}
+
+
+@router.get("/to-count")
+async def to_count(request: Request) -> list[service.ToCount]:
+    """The next cycle count's list."""
+    async with _units(request).reading() as uow:
+        return await service.to_count(uow)
+
+
+@router.get("/racks/{rack}/differences")
+async def differences(request: Request, rack: str) -> list[service.DifferenceView]:
+    async with _units(request).reading() as uow:
+        return await service.differences(uow, rack)
+
+
+@router.post("/racks/{rack}/differences", status_code=200)
+async def accept_differences(request: Request, rack: str, by: By, body: AcceptIn) -> dict[str, int]:
+    """One tap: all of them, or those given."""
+    with _explained():
+        async with _units(request).begin() as uow:
+            return {"accepted": await service.accept_differences(uow, rack, by, body.proposals)}
+
+
+@router.get("/racks/{rack}/beliefs")
+async def beliefs(
+    request: Request, rack: str, limit: Annotated[int, Query(ge=1, le=50)] = 5
+) -> list[service.LastBelief]:
+    """What its camera lately believed."""
+    async with _units(request).reading() as uow:
+        return await service.last_beliefs(uow, rack, limit=limit)
+
+
 @router.post("/codes", status_code=200)
 async def assign(request: Request, body: AssignIn) -> dict[str, int]:
     """Say what an unknown code is; what was said with it is booked at its own time."""
@@ -81,13 +127,14 @@ async def assign(request: Request, body: AssignIn) -> dict[str, int]:
 
 
 @router.get("/evidence/{observation}/{moment}.jpg")
-async def evidence(request: Request, observation: int, moment: Literal["before", "after"]) -> Response:
-    async with _units(request).reading() as uow:
-        found = await service.evidence(uow, observation)
+async def evidence(request: Request, observation: int, moment: Literal["before", "after"], by: By) -> Response:
+    async with _units(request).begin() as uow:
+        with _explained():
+            found = await service.evidence(uow, observation, by)
     picture = None if found is None else found.before if moment == "before" else found.after
     if picture is None:
         raise HTTPException(404, "Pas d'image pour cette observation.")
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 def _units(request: Request) -> Units:
@@ -100,7 +147,7 @@ def _explained() -> Iterator[None]:
     """Errors of the service as answers: 404 unknown, 409 too late or already given."""
     try:
         yield
-    except NotFound as error:
+    except LookupError as error:
         raise HTTPException(404, str(error)) from None
     except ValueError as error:
         raise HTTPException(409, str(error)) from None

@@ -7,54 +7,82 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from central.core.facts import Consumer, Fact
 from central.core.uow import UnitOfWork
-from central.items.service import NotFound, name_code, require_item, require_place, resolve, unknown_facts
-from central.stock.intake import apply_counted, apply_observed, apply_scanned, saying_row
-from central.stock.ledger import Saying, rebuild_levels, record, rematch
-from central.stock.models import Level, Proposal
-from central.stock.reads import DECIDED, UNDO_FOR, evidence, level, levels, movements, proposals
-from central.stock.schemas import EvidenceView, ItemLevel, MovementView, PlaceLevel, ProposalView, SourceView
+from central.items.service import name_code, require_item, require_place, resolve, unknown_facts
+from central.racks import service as racks
+from central.stock.charges import ChargeRow, Taken, charge, find_taken, taken, uncharged
+from central.stock.deciding import NotAllowed, accept_differences, confirm, contest, correct, refuse, undo
+from central.stock.intake import apply_counted, apply_observed, apply_scanned, learn, saying_row
+from central.stock.ledger import Saying, rebuild_levels, record
+from central.stock.rack_reads import differences, last_beliefs, rack_ecarts, rack_places, to_count
+from central.stock.readings import apply_asked
+from central.stock.reads import evidence, level, levels, movements, proposals
+from central.stock.schemas import (
+    DifferenceView,
+    EvidenceView,
+    ItemLevel,
+    LastBelief,
+    MovementView,
+    PlaceLevel,
+    PlaceStock,
+    ProposalView,
+    SourceView,
+    ToCount,
+)
 from contracts.facts import decode_body
 
 __all__ = [
+    "ChargeRow",
+    "DifferenceView",
     "EvidenceView",
     "ItemLevel",
+    "LastBelief",
     "MovementView",
     "NotAllowed",
     "PlaceLevel",
+    "PlaceStock",
     "ProposalView",
     "SourceView",
+    "Taken",
+    "ToCount",
+    "accept_differences",
     "assign_code",
+    "charge",
     "charge_operation",
     "confirm",
+    "contest",
     "correct",
     "count",
+    "differences",
     "evidence",
+    "find_taken",
+    "last_beliefs",
     "level",
     "levels",
     "manual_entry",
     "movements",
     "proposals",
+    "rack_ecarts",
+    "rack_places",
     "rebuild_levels",
     "receive",
     "refuse",
+    "taken",
+    "to_count",
+    "uncharged",
     "undo",
 ]
 
 _APPLY: dict[str, Consumer] = {
     "stock.observed": apply_observed,
     "stock.counted": apply_counted,
+    "stock.asked": apply_asked,
     "code.scanned": apply_scanned,
 }
-
-
-class NotAllowed(ValueError):
-    """The decision comes too late, or was already taken. The message is French, for the person who asked."""
 
 
 async def manual_entry(
@@ -74,7 +102,7 @@ async def manual_entry(
         raise ValueError("quantité nulle : rien à enregistrer")
     row = await _said(uow, item, "manual", qty, place, at, key)
     row |= {"person": person, "operation": operation}
-    await record(uow, [Saying(row, comment=comment)])
+    await learn(uow, await record(uow, [Saying(row, comment=comment)]))
 
 
 async def receive(
@@ -111,6 +139,9 @@ async def count(
         raise ValueError("un comptage ne peut être négatif")
     row = await _said(uow, item, "manual", qty, place, at, key)
     await record(uow, [Saying(row | {"person": person, "nature": "count"}, comment=comment)])
+    held = (await racks.believed(uow, [place])).get(place)
+    if at is None and held is not None and held * 1000 != qty:
+        await racks.tell_count(uow, place, qty // 1000, by=person or "?")
 
 
 async def charge_operation(
@@ -163,65 +194,3 @@ async def assign_code(uow: UnitOfWork, code: str, item: str) -> int:
         await _APPLY[one.kind](uow, [fact])
     uow.tell("unknown", assigned=code)
     return len(kept)
-
-
-async def confirm(uow: UnitOfWork, proposal: int, by: str) -> None:
-    """It is as proposed: it was taken, it is one event, the difference is real."""
-    await _decide(uow, proposal, "confirmed", by, None)
-
-
-async def correct(uow: UnitOfWork, proposal: int, qty: int, by: str) -> None:
-    """The true quantity in thousandths: signed movement for a doubt, level for an écart. Pairings have none."""
-    await _decide(uow, proposal, "corrected", by, qty)
-
-
-async def refuse(uow: UnitOfWork, proposal: int, by: str) -> None:
-    """Nothing was taken; they are two events; the count was wrong."""
-    await _decide(uow, proposal, "refused", by, None)
-
-
-async def _decide(
-    uow: UnitOfWork, number: int, state: Literal["confirmed", "corrected", "refused"], by: str, qty: int | None
-) -> None:
-    proposal = await _proposal(uow, number)
-    if proposal.state != "open":
-        raise NotAllowed("déjà décidé, ou réglé par ce qui est arrivé depuis")
-    if state == "corrected" and proposal.kind == "pairing":
-        raise NotAllowed("une question « même prise ? » se répond par oui ou non")
-    if state == "corrected" and proposal.kind == "ecart" and (qty or 0) < 0:
-        raise NotAllowed("un comptage ne peut être négatif")
-    if proposal.kind == "doubt":
-        await _release(uow, proposal)
-    proposal.state, proposal.decided_by, proposal.decided_at = state, by, uow.now
-    proposal.decided_qty = proposal.qty if qty is None else qty
-    await uow.session.flush()
-    await rematch(uow, {proposal.item_id: [proposal.at]})
-    uow.tell("proposals", id=number, state=state)
-
-
-async def undo(uow: UnitOfWork, proposal: int, by: str) -> None:
-    """Take a decision back within 10 minutes: the question is open again."""
-    known = await _proposal(uow, proposal)
-    if known.state not in DECIDED or known.decided_at is None:
-        raise NotAllowed("rien à annuler")
-    if uow.now - known.decided_at > UNDO_FOR:
-        raise NotAllowed("trop tard : une décision s'annule pendant 10 minutes")
-    known.state, known.decided_by, known.decided_at, known.decided_qty = "settled", by, None, None
-    known.undone += 1
-    await uow.session.flush()
-    await rematch(uow, {known.item_id: [known.at]})
-    uow.tell("proposals", id=proposal, state="open")
-
-
-async def _release(uow: UnitOfWork, proposal: Proposal) -> None:
-    """A decided doubt is pending no more."""
-    held = await uow.session.get(Level, (proposal.item_id, proposal.place_id))
-    if held is not None:
-        held.pending -= proposal.qty
-
-
-async def _proposal(uow: UnitOfWork, number: int) -> Proposal:
-    proposal = await uow.session.get(Proposal, number)
-    if proposal is None:
-        raise NotFound(f"proposition {number} inconnue")
-    return proposal

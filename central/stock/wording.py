@@ -16,6 +16,17 @@ _SOURCES = {
 }
 
 
+_REASONS = {
+    "hidden": "Le contenu ne se voit pas.",
+    "stacked": "Des pièces sont empilées.",
+    "masked": "Quelque chose masque l'emplacement.",
+    "foreign": "Un objet étranger est dans l'emplacement.",
+    "many": "Il y en a trop pour les distinguer.",
+    "swapped": "Autant de pièces prises que remises.",
+    "unlike": "L'emplacement ne ressemble plus à son article.",
+}
+
+
 def quantity(milli: int, unit: str, *, signed: bool = False) -> str:
     """``-1500, "m"`` → ``−1,5 m``."""
     whole, rest = divmod(abs(milli), 1000)
@@ -28,8 +39,15 @@ def question(kind: str, qty: int, unit: str, sources: Sequence[SourceView]) -> s
     """What a person is asked, in one line."""
     amount = quantity(qty, unit, signed=True)
     names = " et ".join(_SOURCES.get(s.source, s.source) for s in sources)
+    if kind == "doubt" and any(s.misplaced for s in sources):
+        return f"Posé au mauvais endroit ? La caméra a vu {amount} à la place d'un autre article."
     if kind == "doubt":
         return f"La caméra croit avoir vu {amount} : exact ?"
+    if kind == "ask":
+        why = next((_REASONS.get(s.reason or "", "") for s in sources if s.reason), "")
+        return f"Combien ? {why or 'La caméra a vu une main et ne peut pas compter.'}"
+    if kind == "read":
+        return f"La caméra voit {amount} par rapport au stock enregistré. Accepter ce qu'elle voit ?"
     if kind == "unplaced":
         return f"{names[:1].upper()}{names[1:]} de {amount} sans emplacement connu. Accepter ?"
     if kind == "pairing":

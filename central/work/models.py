@@ -61,6 +61,16 @@ class Operation(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+class PlannedItem(Base):
+    """An operation plans to use this item (its tools, its inserts): what a pick at a rack may be for."""
+
+    __tablename__ = "planned_item"
+
+    operation: Mapped[str] = mapped_column(String(120), primary_key=True)
+    item: Mapped[str] = mapped_column(String(120), primary_key=True, index=True)
+    """Item code, upper case."""
+
+
 class ClockingEvent(Base):
     """What was clocked, by a fact or on a page. `person` may be found later, by a badge scan that arrives late."""
 

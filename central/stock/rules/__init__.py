@@ -9,6 +9,7 @@ from central.stock.rules.chains import boundaries
 from central.stock.rules.counting import Adjustment
 from central.stock.rules.matching import NEAR, Event
 from central.stock.rules.outcome import Outcome, match
+from central.stock.rules.reading import Standing, stand
 from central.stock.rules.sayings import Decision, Obs, Question
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "Outcome",
     "Question",
     "Row",
+    "Standing",
     "book",
     "boundaries",
     "match",
+    "stand",
 ]

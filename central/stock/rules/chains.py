@@ -65,7 +65,14 @@ def _roles(said: Said) -> list[tuple[str, str]]:
         roles.append(("-" if said.qty < 0 else "+", said.channel))
         if said.source not in {"camera", "scale"}:
             roles.append(("word", said.channel))
-    if said.nature == "count" or said.count_before is not None or said.count_after is not None:
+    if said.nature == "ask":
+        # Which way it went is a person's to say.
+        roles += [("-", said.channel), ("+", said.channel)]
+    if (
+        said.nature in {"count", "ask", "read", "there"}
+        or said.count_before is not None
+        or said.count_after is not None
+    ):
         roles.append(("count", ""))
     return roles
 

@@ -45,6 +45,8 @@ class _Count:
     observation: int
     by_camera: bool
     uncertain: bool
+    accepted: bool = False
+    """A person said that a reading is right: its difference is no question any more."""
 
 
 @dataclass(slots=True)
@@ -65,19 +67,22 @@ def counts_of(observations: Iterable[Obs], decisions: Decisions) -> list[_Count]
 
     def add(obs: Obs, key: str, side: int, qty: int) -> None:
         decision = decisions.get(key)
+        reading = obs.nature in {"read", "there"}
+        if reading and decision is None:
+            return
         if decision is not None and decision.verdict == "refused":
             return
         if decision is not None and decision.verdict == "corrected" and decision.qty is not None:
             qty = decision.qty
         seen = obs.source == "camera"
-        found.append(_Count(key, obs.at, side, qty, obs.place, obs.id, seen, obs.uncertain))
+        found.append(_Count(key, obs.at, side, qty, obs.place, obs.id, seen, obs.uncertain, accepted=reading))
 
     observations = list(observations)
     firsts = _firsts(o for o in observations if o.place and not o.review)
     for obs in observations:
-        if obs.nature == "count":
+        if obs.nature in {"count", "read", "there"}:
             add(obs, ecart_key(obs.id), 1, obs.qty)
-        elif obs.place and not obs.review:
+        elif obs.place and not obs.review and obs.nature != "ask":
             if obs.before is not None and obs.id in firsts:
                 add(obs, ecart_key(obs.id, "b"), -1, obs.before)
             # When both agree with the movement, the one before says it all.
@@ -139,7 +144,7 @@ def compare(
                     Adjustment(count.key, difference, place, count.at, count.observation, count.uncertain)
                 )
                 opening = not known and not count.by_camera
-                if not opening and not _accepted(decisions, count.key, difference):
+                if not opening and not count.accepted and not _accepted(decisions, count.key, difference):
                     questions.append(Question(count.key, "ecart", place, count.at, difference, count.observation))
             level, known = count.qty, True
     return result, adjustments, questions

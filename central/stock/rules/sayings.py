@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-Nature: TypeAlias = Literal["move", "count", "receipt"]
-Verdict: TypeAlias = Literal["confirmed", "corrected", "refused"]
-QuestionKind: TypeAlias = Literal["doubt", "pairing", "ecart", "unplaced"]
+Nature: TypeAlias = Literal["move", "count", "receipt", "ask", "read", "there"]
+"""``ask``: a camera that cannot say how much moved. ``read``, ``there``: what it sees, absolutely; no count of ours
+until a person says so."""
+Verdict: TypeAlias = Literal["confirmed", "corrected", "refused", "contested"]
+QuestionKind: TypeAlias = Literal["doubt", "pairing", "ecart", "unplaced", "ask", "read"]
 
 NOWHERE = 0
 
@@ -34,6 +36,8 @@ class Obs:
     """The camera's count before and after, in thousandths."""
     after: int | None = None
     uncertain: bool = False
+    reason: str | None = None
+    """Why an ``ask`` asks."""
 
     @property
     def order(self) -> tuple[datetime, str, str, bool, int, int, str, str, str, int, int, int]:
@@ -90,6 +94,15 @@ def place_key(observation: int) -> str:
     return f"place:{observation}"
 
 
+def ask_key(observation: int) -> str:
+    return f"ask:{observation}"
+
+
+def contest_key(observation: int) -> str:
+    """« Pas ça » was said of this saying: it is a doubt since."""
+    return f"contest:{observation}"
+
+
 def prepared(observations: Iterable[Obs], decisions: Decisions, same_scan: timedelta) -> list[Obs]:
     """The sayings that count, in order: refused ones out, corrected ones corrected, echoes of a scan dropped."""
     decided = (_decided(o, decisions) for o in observations)
@@ -100,6 +113,10 @@ def _decided(obs: Obs, decisions: Decisions) -> Obs | None:
     unplaced = decisions.get(place_key(obs.id))
     if unplaced is not None and unplaced.verdict == "refused":
         return None
+    if obs.nature == "ask":
+        return _answered(obs, decisions.get(ask_key(obs.id)))
+    if contest_key(obs.id) in decisions:
+        obs = replace(obs, review=True)
     decision = decisions.get(doubt_key(obs.id))
     if decision is None or not obs.review:
         return obs
@@ -111,6 +128,15 @@ def _decided(obs: Obs, decisions: Decisions) -> Obs | None:
         return None
     # A camera whose quantity had to be corrected does not know the counts around it either.
     return replace(obs, review=False, qty=decision.qty, before=None, after=None)
+
+
+def _answered(ask: Obs, decision: Decision | None) -> Obs | None:
+    """An ask that was answered is a movement, or nothing."""
+    if decision is None:
+        return ask
+    if decision.verdict == "refused" or not decision.qty:
+        return None
+    return replace(ask, nature="move", qty=decision.qty, review=False, before=None, after=None)
 
 
 def _without_echoes(ordered: list[Obs], same_scan: timedelta) -> list[Obs]:

@@ -36,7 +36,9 @@ class Shop:
 
     def __init__(self, database: Database) -> None:
         self.clock = FakeClock(NOON + timedelta(hours=1))
-        self.units = Units(database, Settings(database_url=database.url), self.clock)
+        self.units = Units(
+            database, Settings(_env_file=None, database_url=database.url, racks_begin="automatic"), self.clock
+        )
         self.consumers = Consumers()
         consumers.register(self.consumers)
         self._next = 0

@@ -87,18 +87,11 @@ async def test_a_doubt_waits_and_a_scan_answers_it(shop: Shop) -> None:
         place="rack-a/A1",
         mode="review",
         confidence=0.4,
-        before=b"\xff\xd8a",
-        after=b"\xff\xd8b",
     )
     await shop.say(shop.fact(doubt))
     assert await shop.level() == (5, -1)
     (question,) = await shop.open()
     assert question.kind == "doubt"
-    async with shop.begin() as uow:
-        assert question.evidence is not None
-        seen = await service.evidence(uow, question.evidence)
-        assert seen is not None
-        assert seen.before == b"\xff\xd8a"
     await shop.say(shop.fact(scan(), 30))
     assert await shop.level() == (4, 0)
     assert await shop.open() == []

@@ -1,0 +1,228 @@
+"""What persons decide: one tap on a question, « Pas ça », the one tap after a restocking; and what follows of it.
+
+A decision about what a camera said is a label, moves its trust, and is told to the camera when it contradicts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from sqlalchemy import select
+
+from central.audit import service as audit
+from central.core.uow import UnitOfWork
+from central.items.models import Item, Place
+from central.items.service import NotFound, require_place
+from central.racks import service as racks
+from central.racks.crops import keep_longer
+from central.stock.intake import saying_row
+from central.stock.labels import label
+from central.stock.ledger import Saying, record, rematch
+from central.stock.models import Level, Observation, Proposal, Sight
+from central.stock.rack_reads import differences
+from central.stock.reads import DECIDED, UNDO_FOR
+from central.stock.rules.sayings import contest_key, doubt_key
+
+State = Literal["confirmed", "corrected", "refused"]
+
+
+class NotAllowed(ValueError):
+    """The decision comes too late, or was already taken. The message is French, for the person who asked."""
+
+
+async def confirm(uow: UnitOfWork, proposal: int, by: str) -> None:
+    """It is as proposed: it was taken, it is one event, the difference is real, the guess is right."""
+    await _decide(uow, proposal, "confirmed", by, None)
+
+
+async def correct(uow: UnitOfWork, proposal: int, qty: int, by: str) -> None:
+    """The true quantity in thousandths: signed movement for a doubt or an ask, level for an écart or a reading."""
+    await _decide(uow, proposal, "corrected", by, qty)
+
+
+async def refuse(uow: UnitOfWork, proposal: int, by: str) -> None:
+    """Nothing was taken; they are two events; the count was wrong; the camera reads wrongly."""
+    await _decide(uow, proposal, "refused", by, None)
+
+
+async def _decide(uow: UnitOfWork, number: int, state: State, by: str, qty: int | None) -> None:
+    proposal = await _proposal(uow, number)
+    if proposal.state != "open":
+        raise NotAllowed("déjà décidé, ou réglé par ce qui est arrivé depuis")
+    if state == "corrected" and proposal.kind == "pairing":
+        raise NotAllowed("une question « même prise ? » se répond par oui ou non")
+    if state == "corrected" and proposal.kind in {"ecart", "read"} and (qty or 0) < 0:
+        raise NotAllowed("un comptage ne peut être négatif")
+    if state == "confirmed" and proposal.kind == "ask" and not proposal.qty:
+        raise NotAllowed("la caméra n'a pas d'idée : répondre par une quantité (0 si rien n'a bougé)")
+    if proposal.kind == "doubt":
+        await _release(uow, proposal)
+    proposal.state, proposal.decided_by, proposal.decided_at = state, by, uow.now
+    proposal.decided_qty = proposal.qty if qty is None else qty
+    if proposal.kind == "ask" and state == "refused":
+        proposal.decided_qty = 0
+    await uow.session.flush()
+    await rematch(uow, {proposal.item_id: [proposal.at]})
+    await _learn(uow, proposal)
+    uow.tell("proposals", id=number, state=state)
+
+
+async def undo(uow: UnitOfWork, proposal: int, by: str) -> None:
+    """Take a decision back within 10 minutes: the question is open again."""
+    known = await _proposal(uow, proposal)
+    if known.state not in DECIDED or known.decided_at is None:
+        raise NotAllowed("rien à annuler")
+    if uow.now - known.decided_at > UNDO_FOR:
+        raise NotAllowed("trop tard : une décision s'annule pendant 10 minutes")
+    seen = await _sight(uow, known)
+    told = seen is not None and _contradicts(known, seen[0], contested=await _contested(uow, known))
+    known.state, known.decided_by, known.decided_at, known.decided_qty = "settled", by, None, None
+    known.undone += 1
+    await uow.session.flush()
+    await rematch(uow, {known.item_id: [known.at]})
+    await racks.withdraw(uow, [known.key], by)
+    if told:
+        await _tell(uow, known, by)
+    uow.tell("proposals", id=proposal, state="open")
+
+
+async def contest(uow: UnitOfWork, observation: int, by: str) -> int:
+    """« Pas ça »: an automatic movement of the last ten minutes is a doubt from now on; the question's number.
+
+    The ledger is compensated, the camera told, its class in this rack is a proposal again.
+    """
+    obs = await uow.session.get(Observation, observation)
+    if obs is None:
+        raise NotFound(f"observation {observation} inconnue")
+    if obs.source != "camera" or obs.nature != "move" or obs.review:
+        raise NotAllowed("ce n'est pas un mouvement automatique : répondre à la question")
+    if uow.now - obs.recorded_at > UNDO_FOR:
+        raise NotAllowed("trop tard : « Pas ça » se dit pendant 10 minutes")
+    key = contest_key(obs.id)
+    if await uow.session.scalar(select(Proposal.id).where(Proposal.key == key)) is not None:
+        raise NotAllowed("déjà dit : la question est dans la liste à vérifier")
+    uow.session.add(
+        Proposal(
+            key=key, kind="contest", state="contested", item_id=obs.item_id, place_id=obs.place_id, at=obs.at,
+            qty=obs.qty, observation_id=obs.id, created_at=uow.now, decided_by=by, decided_at=uow.now, undone=0,
+        )
+    )  # fmt: skip
+    await uow.session.flush()
+    await rematch(uow, {obs.item_id: [obs.at]})
+    question = await uow.session.scalar(
+        select(Proposal).where(Proposal.key == doubt_key(obs.id)).execution_options(populate_existing=True)
+    )
+    if question is None or question.state != "open":
+        raise NotAllowed("une autre source dit la même prise : corriger le stock par un comptage")
+    await audit.record(uow, who=by, what="stock.contest", subject=f"observation:{obs.id}", qty=obs.qty)
+    seen = await _sight(uow, question)
+    if seen is not None:
+        if seen[1] is not None and seen[1].crops:
+            await keep_longer(uow, seen[1].crops)
+        await label(uow, question, *seen, right=False, truth=None, by=by)
+    await _tell(uow, question, by, without=question.qty)
+    uow.tell("proposals", id=question.id, state="open")
+    return question.id
+
+
+async def accept_differences(uow: UnitOfWork, rack: str, by: str, proposals: Collection[int] | None = None) -> int:
+    """One tap: what the camera sees is right, for all open differences of the rack or those given; how many.
+
+    One that is a receipt booked elsewhere is put here from there; the others are counts.
+    """
+    done = 0
+    for line in await differences(uow, rack):
+        if proposals is not None and line.proposal not in proposals:
+            continue
+        proposal = await _proposal(uow, line.proposal)
+        if proposal.state != "open":
+            continue
+        if line.receipt is None:
+            await confirm(uow, line.proposal, by)
+        else:
+            await _put_away(uow, proposal, line.receipt.place, by)
+        done += 1
+    await audit.record(uow, who=by, what="stock.accept_differences", subject=f"rack:{rack}", accepted=done)
+    return done
+
+
+async def _put_away(uow: UnitOfWork, proposal: Proposal, receipt: str, by: str) -> None:
+    """What was received there lies here since the reading: two movements that add up to nothing."""
+    item = await uow.session.get_one(Item, proposal.item_id)
+    there = (await require_place(uow, receipt)).id
+    sayings = []
+    for place, qty in ((there, -proposal.qty), (proposal.place_id, proposal.qty)):
+        row = saying_row(uow, f"put:{proposal.observation_id}:{place}", item, "manual", qty, proposal.at)
+        sayings.append(Saying(row | {"nature": "receipt", "place_id": place, "person": by}))
+    await record(uow, sayings)
+
+
+async def _learn(uow: UnitOfWork, proposal: Proposal) -> None:
+    """The label of a decision, and what the camera must be told."""
+    seen = await _sight(uow, proposal)
+    if seen is None or proposal.kind not in {"doubt", "ask", "read", "ecart"}:
+        return
+    obs, _ = seen
+    by = proposal.decided_by or "?"
+    if proposal.kind != "ecart":
+        said = obs.qty
+        truth = proposal.decided_qty
+        if proposal.kind == "read":
+            truth = said if proposal.state == "confirmed" else truth if proposal.state == "corrected" else None
+        elif proposal.state == "refused":
+            truth = 0
+        right = proposal.state == "confirmed" or (proposal.state == "corrected" and truth == said)
+        await label(uow, proposal, *seen, right=right, truth=truth, by=by)
+    if _contradicts(proposal, obs, contested=await _contested(uow, proposal)):
+        await _tell(uow, proposal, by)
+
+
+def _contradicts(proposal: Proposal, obs: Observation, *, contested: bool) -> bool:
+    """Whether the camera goes by another number than this decision leaves."""
+    if proposal.kind == "ask" or contested:
+        return True
+    return proposal.state == "refused" or (proposal.state == "corrected" and proposal.decided_qty != obs.qty)
+
+
+async def _contested(uow: UnitOfWork, proposal: Proposal) -> bool:
+    if proposal.kind != "doubt":
+        return False
+    key = contest_key(proposal.observation_id)
+    return await uow.session.scalar(select(Proposal.id).where(Proposal.key == key)) is not None
+
+
+async def _tell(uow: UnitOfWork, proposal: Proposal, by: str, without: int = 0) -> None:
+    """What should lie there now, open doubts taken as true but `without`: the camera goes on from that."""
+    place = await uow.session.get(Place, proposal.place_id)
+    if place is None:
+        return
+    level = await uow.session.get(Level, (proposal.item_id, proposal.place_id), populate_existing=True)
+    qty = level.qty + level.pending - without if level is not None else 0
+    slot = (await racks.taught(uow, [place.code])).get(place.code)
+    pieces = max(qty // 1000, 0)
+    if slot is not None and slot.kind == "presence":
+        pieces = min(pieces, 1)
+    await racks.tell_count(uow, place.code, pieces, by=by)
+
+
+async def _sight(uow: UnitOfWork, proposal: Proposal) -> tuple[Observation, Sight | None] | None:
+    """The camera's saying behind a question; None when it was not a camera."""
+    obs = await uow.session.get(Observation, proposal.observation_id)
+    if obs is None or obs.source != "camera" or not obs.place_id:
+        return None
+    return obs, await uow.session.get(Sight, obs.id)
+
+
+async def _release(uow: UnitOfWork, proposal: Proposal) -> None:
+    """A decided doubt is pending no more."""
+    held = await uow.session.get(Level, (proposal.item_id, proposal.place_id))
+    if held is not None:
+        held.pending -= proposal.qty
+
+
+async def _proposal(uow: UnitOfWork, number: int) -> Proposal:
+    proposal = await uow.session.get(Proposal, number, populate_existing=True)
+    if proposal is None:
+        raise NotFound(f"proposition {number} inconnue")
+    return proposal
