@@ -136,6 +136,16 @@ def make_parts(config: AgentConfig) -> list[Part]:
         from edge_agents.parts.scanner import ScannerPart
 
         parts += [ScannerPart(section) for section in config.scanner]
+    if config.scale:
+        from edge_agents.parts.scale import ScalePart
+
+        parts += [ScalePart(scale) for scale in config.scale]
+    if config.contact:
+        from edge_agents.parts.contact import ContactPart
+        from edge_agents.parts.rack import RackPart
+
+        racks = {part.name: part for part in parts if isinstance(part, RackPart)}
+        parts += [ContactPart(contact, racks.get(contact.rack or "")) for contact in config.contact]
     if config.machine:
         from edge_agents.parts.guard import GuardPart
         from edge_agents.parts.machine import MachinePart

@@ -26,6 +26,8 @@ from edge_agents.rack_words import word_of
 from vision.detectors import DetectorError, make_detector
 from vision.detectors.base import Detector
 from vision.detectors.base import Frame as Image
+from vision.judging import TrainedJudge, make_judge
+from vision.judging.net import NetError
 from vision.memory import SnapshotError
 from vision.privacy import OutlineCut, OutlineError
 from vision.sessions import State
@@ -95,7 +97,8 @@ class Eye:
         order = self._order
         try:
             self._rack = load_rack(Path(order.rack))
-            self._detector = make_detector(order.detector, None if order.model is None else Path(order.model))
+            self._detector = make_detector(order.detector, _path(order.model))
+            self._judge = make_judge() if order.judge is None else TrainedJudge(Path(order.judge))
             source = open_source(
                 order.source, fps=order.fps, loop=order.loop, realtime=True, sleep=self._sleep, cut=self._only_the_rack
             )
@@ -103,7 +106,7 @@ class Eye:
             french = f"Description du rack inutilisable : corriger {Path(order.rack).name}."
             self._say(messages.Unusable("rack_file", str(error), french))
             return
-        except DetectorError as error:
+        except (DetectorError, NetError) as error:
             french = "Détecteur inutilisable : vérifier `model` et l'installation de l'agent."
             self._say(messages.Unusable("detector", str(error), french))
             return
@@ -146,7 +149,7 @@ class Eye:
     def _renew(self) -> None:
         """A watcher that knows what the last snapshot knew, and what was said to this one since."""
         self._cut = OutlineCut(self._rack)
-        self._watcher = RackWatcher(self._rack, self._detector)
+        self._watcher = RackWatcher(self._rack, self._detector, judge=self._judge)
         if self._snapshot is not None:
             try:
                 self._watcher.restore(json.loads(self._snapshot))
@@ -277,18 +280,23 @@ class Eye:
     def _use(self, told: messages.UseModel) -> None:
         """Try it on the present picture first: a model that cannot judge it is not taken."""
         try:
-            path = told.path or self._order.model
-            detector = make_detector(self._order.detector, None if path is None else Path(path))
+            detector = make_detector(self._order.detector, _path(told.detector or self._order.model))
             _try(detector, None if self._frame is None else self._frame.image)
-        except (DetectorError, OSError, ValueError, RuntimeError) as error:
-            self._answer(told.id, f"Modèle refusé à l'essai : {error}")
+            judge = make_judge() if told.judge is None else TrainedJudge(Path(told.judge))
+        except (DetectorError, NetError, OSError, ValueError, RuntimeError) as error:
+            self._answer(told.id, f"Modèle refusé à l'essai : {error}.")
             return
+        self._judge = judge
         self._detector = detector
         self._renew()
         self._answer(told.id, "Modèle essayé et pris.", done=True)
 
     def _answer(self, asked: str, french: str, *, done: bool = False) -> None:
         self._say(messages.Answer(asked, done, french[:1000]))
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _try(detector: Detector, picture: Image | None) -> None:

@@ -47,10 +47,13 @@ class BeTaught(msgspec.Struct, frozen=True, tag="taught"):
 
 
 class UseModel(msgspec.Struct, frozen=True, tag="model"):
-    """Try this detector (None: the one of the program) on the present picture, and go on with it. Answered."""
+    """Try this detector and this judge (None: the one of the order, or of the program), and go on with them.
+    Answered.
+    """
 
     id: str
-    path: str | None
+    detector: str | None
+    judge: str | None
 
 
 class Show(msgspec.Struct, frozen=True, tag="show"):
@@ -80,6 +83,8 @@ class Order(msgspec.Struct, frozen=True):
     loop: bool
     detector: str
     model: str | None
+    """The detector's file; None: the program's own."""
+    judge: str | None
     snapshot: bytes | None
     pending: list[Correction] = []
     idle_fps: float = 0.0

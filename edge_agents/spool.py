@@ -21,8 +21,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from edge_agents.config import MAX_HOURS
 from edge_agents.files import sync_folder, write_durably
+from edge_agents.sections import MAX_HOURS
 
 _log = logging.getLogger(__name__)
 

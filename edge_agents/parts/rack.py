@@ -11,7 +11,6 @@ import contextlib
 import logging
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,12 +18,12 @@ import msgspec
 from contracts.control import PartCommand
 from edge_agents import rack_messages as messages
 from edge_agents.commands import CommandRefusedError
-from edge_agents.config import RackSection
 from edge_agents.outbox import Fact, FactRefusedError, OutboxError
 from edge_agents.parts.pictures import PicturesPart
 from edge_agents.parts.rack_facts import RackFacts, french_of, status_of
 from edge_agents.parts.rack_obey import RackObeys
-from edge_agents.rack_models import Model, Models
+from edge_agents.rack_models import DETECTOR, JUDGE, Model, Models
+from edge_agents.sections import RackSection
 from edge_agents.supervisor import Desk, SourceFault
 
 _log = logging.getLogger(__name__)
@@ -98,14 +97,15 @@ class RackPart:
 
     def _order(self) -> messages.Order:
         config, state = self.config, self.state
-        model = config.model if state.model is None else Path(state.model.path)
+        configured = None if config.model is None else str(config.model)
         return messages.Order(
             source=config.source,
             rack=str(config.rack),
             fps=config.fps,
             loop=config.loop,
             detector=config.detector,
-            model=None if model is None else str(model),
+            model=(state.model.file(DETECTOR) if state.model is not None else None) or configured,
+            judge=None if state.model is None else state.model.file(JUDGE),
             snapshot=None if bytes(state.snapshot) == b"null" else bytes(state.snapshot),
             pending=state.pending,
             idle_fps=config.idle_fps,

@@ -23,7 +23,7 @@ from edge_agents import rack_messages as messages
 from edge_agents.centre_http import CentreHttp, CentreUnavailableError
 from edge_agents.commands import CommandRefusedError
 from edge_agents.files import write_durably
-from edge_agents.rack_models import Model, ModelRefusedError
+from edge_agents.rack_models import DETECTOR, JUDGE, Model, ModelRefusedError
 
 if TYPE_CHECKING:
     from edge_agents.parts.rack import RackPart
@@ -134,7 +134,8 @@ class RackObeys:
         return await self._take_model(command, model, state.model, f"Modèle {command.version or model.sha256[:8]}")
 
     async def _take_model(self, command: SetRackModel, model: Model | None, former: Model | None, what: str) -> str:
-        answer = await self._part.ask(messages.UseModel(command.id, None if model is None else model.path), _TRIAL_S)
+        files = (None, None) if model is None else (model.file(DETECTOR), model.file(JUDGE))
+        answer = await self._part.ask(messages.UseModel(command.id, *files), _TRIAL_S)
         if answer is None:
             raise CommandRefusedError(
                 "L'essai du modèle n'a pas abouti (caméra arrêtée, ou l'œil n'y a pas survécu) : l'ancien reste."

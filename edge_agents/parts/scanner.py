@@ -14,9 +14,9 @@ import msgspec
 
 from contracts.facts import CodeScanned
 from edge_agents.clock import Moment
-from edge_agents.config import ScannerSection
 from edge_agents.outbox import Fact
 from edge_agents.parts import feeds
+from edge_agents.sections import ScannerSection
 from edge_agents.supervisor import Desk, SourceFault
 from vision.codes import CodeReader
 from vision.codes.files import ImageError

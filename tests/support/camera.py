@@ -25,6 +25,7 @@ class Camera:
 
     def __init__(self, first: Image) -> None:
         self._fresh = threading.Condition()
+        self._image, self._shown_at = first, 0.0
         self._jpeg, self._count = jpeg(first), 1
         self._ended = False
         camera = self
@@ -53,6 +54,7 @@ class Camera:
 
     def show(self, image: Image) -> None:
         with self._fresh:
+            self._image, self._shown_at = image, time.monotonic()
             self._jpeg, self._count = jpeg(image), self._count + 1
             self._fresh.notify_all()
 
@@ -70,11 +72,19 @@ class Camera:
         self._server.server_close()
 
     def _repeat(self) -> None:
+        """A picture that stays has the noise of a sensor: the very same bytes would be a frozen camera's."""
+        dice = np.random.default_rng(1)
         while not self._ended:
             time.sleep(1 / FPS)
             with self._fresh:
-                self._count += 1
-                self._fresh.notify_all()
+                image, shown_at = self._image, self._shown_at
+            if time.monotonic() - shown_at < 2 / FPS:
+                continue
+            noisy = np.clip(image + dice.normal(0, 1.5, image.shape), 0, 255).astype(np.uint8)
+            with self._fresh:
+                if self._shown_at == shown_at:
+                    self._jpeg, self._count = jpeg(noisy), self._count + 1
+                    self._fresh.notify_all()
 
     def _next(self, after: int) -> tuple[int, bytes]:
         with self._fresh:

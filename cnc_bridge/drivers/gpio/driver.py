@@ -144,7 +144,7 @@ class ControllerDriver(Driver):
                 warnings.simplefilter("ignore")  # the library tells each back-end that it tried and did not find
                 for name, entry in self.config.inputs.items():
                     with self._reported_pin(name, entry):
-                        wires[name] = stack.enter_context(_opened(entry))
+                        wires[name] = stack.enter_context(opened(entry))
             if not wires:
                 raise _lost(GPIOZeroError("none of the pins can be opened"))
             for name, wire in wires.items():
@@ -261,7 +261,8 @@ class _View:
         return self._lamps[name].since if name in self._lamps else self._since.get(name)
 
 
-def _opened(entry: Input) -> DigitalInputDevice:
+def opened(entry: Input) -> DigitalInputDevice:
+    """The wire of that pin, open. Raises GPIOZeroError, OSError."""
     pull = entry.pull or ("up" if entry.active_low else "down")
     if pull == "none":
         return DigitalInputDevice(entry.pin, pull_up=None, active_state=not entry.active_low)

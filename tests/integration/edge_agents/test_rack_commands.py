@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contracts import racks
 from contracts.control import SetRackModel, TeachRack
+from edge_agents.rack_models import pack
 from tests.integration.edge_agents.conftest import RackShop
 
-MODEL = Path(__file__).resolve().parents[3] / "vision" / "models" / "rack-detector.onnx"
+MODELS = Path(__file__).resolve().parents[3] / "vision" / "models"
 
 
 def described(shop: RackShop, **first: Any) -> racks.RackDescription:
@@ -59,7 +60,8 @@ async def test_a_description_is_taken_whole_or_not_at_all(shop: RackShop) -> Non
     shop.kill()
     shop.again()
     await shop.wait(lambda: len([r for r in shop.said("rack.read") if r.why == "start"]) > 1, "start again")
-    assert shop.said("rack.read")[-1].slots[0].item == "PLAQ-NEUVE"
+    started = [read for read in shop.said("rack.read") if read.why == "start"]
+    assert started[-1].slots[0].item == "PLAQ-NEUVE"
     assert shop.moved == shop.truth
 
 
@@ -77,12 +79,15 @@ async def test_a_model_is_signed_tried_used_and_taken_back(shop: RackShop) -> No
             shop.http.keep(f"{path}.sig", by.sign(hashlib.sha256(signed).digest()).hex().encode())
         return shop.http.keep(path, content)
 
-    model, garbage = MODEL.read_bytes(), b"no model" * 100
+    (shop.directory / "bad").mkdir()
+    (shop.directory / "bad" / "rack-detector.onnx").write_bytes(b"no model" * 100)
+    model, garbage, broken = pack(MODELS), b"no zip" * 100, pack(shop.directory / "bad")
     for content, signed, by, said in (
         (model, None, signer, "pas signé"),
         (model, model, Ed25519PrivateKey.generate(), "signature"),
         (model, garbage, signer, "signature"),
-        (garbage, garbage, signer, "refusé à l'essai"),
+        (garbage, garbage, signer, "pas un ZIP"),
+        (broken, broken, signer, "refusé à l'essai"),
     ):
         answer = await shop.order("rack-model", SetRackModel, version="v2", **given(content, signed, by))
         assert not answer.done
@@ -92,10 +97,10 @@ async def test_a_model_is_signed_tried_used_and_taken_back(shop: RackShop) -> No
 
     answer = await shop.order("rack-model", SetRackModel, version="v2", **given(model, model))
     assert (answer.done, answer.detail) == (True, "Modèle v2 : en service.")
-    (kept,) = shop.directory.glob("outbox-models/rack-a/*.onnx")
-    assert kept.read_bytes() == model
+    kept = shop.directory / "outbox-models" / "rack-a" / hashlib.sha256(model).hexdigest()
+    assert list(kept.parent.iterdir()) == [kept]
     shop.kill()
-    kept.write_bytes(b"spoilt on disk")
+    (kept / "rack-detector.onnx").write_bytes(b"spoilt on disk")
     shop.again()
     await shop.wait(lambda: len([r for r in shop.said("rack.read") if r.why == "start"]) > 1, "start again", 90)
     assert "cannot be loaded, back to the one before" in shop.log.read_text()

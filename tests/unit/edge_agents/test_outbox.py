@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from contracts.control import Lost, Thinned, TimeReply, Withdrawn
-from contracts.facts import CodeScanned, MachineSamples, StockObserved
+from contracts.facts import CodeScanned, MachineSamples, RackRead, SlotSeen, StockObserved
 from edge_agents.clock import Clock, Moment
 from edge_agents.outbox import (
     Fact,
@@ -84,7 +84,7 @@ async def test_a_bad_fact_is_refused_and_its_cursor_with_it(tmp_path: Path) -> N
         for bad in (
             CodeScanned(code="", format="QRCode", post="p"),
             StockObserved(source="camera", qty=10**13),
-            StockObserved(source="camera", qty=-1000, before=b"x" * 23_000, after=b"x" * 23_000, comment="é" * 2000),
+            RackRead(rack="r", why="start", slots=[SlotSeen(place="p" * 120, item="i" * 120)] * 400),
             Lost(first=1, last=2, why=""),
         ):
             with pytest.raises(FactRefusedError):

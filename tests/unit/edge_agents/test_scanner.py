@@ -6,10 +6,10 @@ import struct
 import pytest
 
 from edge_agents.clock import Clock
-from edge_agents.config import ScannerSection
 from edge_agents.outbox import Fact, OutboxFullError
 from edge_agents.parts.feeds import KeyReader, LineReader
 from edge_agents.parts.scanner import Same, Scan, ScannerPart, _legible, fitting, of_device
+from edge_agents.sections import ScannerSection
 
 
 def strokes(text: str) -> bytes:

@@ -1,0 +1,176 @@
+"""Second signals at a rack: a scale over a real serial line (a pty), a contact on mock pins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
+
+from contracts.facts import SourceStatus, StockAsked, StockObserved
+from edge_agents.clock import Clock
+from edge_agents.outbox import Outbox
+from edge_agents.parts.contact import ContactPart
+from edge_agents.parts.scale import ScalePart
+from edge_agents.sections import ContactSection, ScaleSection
+from edge_agents.supervisor import Supervisor
+from tests.support.honest_centre import until
+
+
+class Line:
+    """A scale at the other end of a serial line: it sends its weight ten times a second."""
+
+    def __init__(self) -> None:
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self.port = os.ttyname(slave)
+        self._slave = slave
+        self.text = ""
+        self._task = asyncio.create_task(self._send())
+
+    def weighs(self, grams: float, word: str = "ST") -> None:
+        self.text = f"{word},GS,{grams:+9.1f}  g\r\n"
+
+    async def _send(self) -> None:
+        while True:
+            os.write(self._master, self.text.encode())
+            await asyncio.sleep(0.1)
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        for descriptor in (self._master, self._slave):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def facts(outbox: Outbox, kind: type) -> list[Any]:
+    """Bodies of that kind, from the file itself."""
+    import sqlite3
+
+    import msgspec
+
+    from contracts.facts import KIND_OF
+
+    with contextlib.closing(sqlite3.connect(f"file:{outbox.path}?mode=ro", uri=True)) as file:
+        rows = file.execute("SELECT body FROM facts WHERE kind = ? ORDER BY rowid", (KIND_OF[kind],)).fetchall()
+    return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
+
+async def test_a_scale_counts_is_restarted_and_unplugged(tmp_path: Path) -> None:
+    line = Line()
+    section = ScaleSection(
+        name="balance-1", serial=line.port, place="rack-a/B3", unit_g=12.4, item="PLAQ-1", bin_g=200.0, settle_s=0.5
+    )
+    async with Outbox.open(tmp_path / "o.db", site="atelier", agent="pi-1", clock=Clock()) as outbox:
+        part = ScalePart(section)
+        supervisor = Supervisor([part], outbox)
+        line.weighs(200 + 10 * 12.4)
+        supervisor.start()
+        try:
+            await until(lambda: any(s.status == "ok" for s in facts(outbox, SourceStatus)))
+            await asyncio.sleep(1.0)
+            line.weighs(999.0, "US")
+            await asyncio.sleep(0.3)
+            line.weighs(200 + 8 * 12.4 + 0.4)
+            await until(lambda: bool(facts(outbox, StockObserved)))
+            (taken,) = facts(outbox, StockObserved)
+            assert (taken.source, taken.qty, taken.item, taken.place) == ("scale", -2000, "PLAQ-1", "rack-a/B3")
+            assert (taken.count_before, taken.count_after, taken.mode, taken.during_absence) == (10, 8, "auto", False)
+            line.weighs(200 + 5 * 12.4)
+            await until(lambda: len(facts(outbox, StockObserved)) == 2)
+            await supervisor.restart("balance-1")
+            line.weighs(200 + 4 * 12.4)
+            await until(lambda: len(facts(outbox, StockObserved)) == 3)
+            assert [(f.qty, f.count_after) for f in facts(outbox, StockObserved)[1:]] == [(-3000, 5), (-1000, 4)]
+            assert facts(outbox, StockObserved)[2].during_absence
+            line.weighs(200 + 4.5 * 12.4)
+            await until(lambda: bool(facts(outbox, StockAsked)))
+            (asked,) = facts(outbox, StockAsked)
+            assert (asked.reason, asked.place, asked.count_before) == ("foreign", "rack-a/B3", 4)
+        finally:
+            await line.close()
+        await until(lambda: any(s.status == "lost" for s in facts(outbox, SourceStatus)))
+        (lost,) = [s for s in facts(outbox, SourceStatus) if s.status == "lost"]
+        assert (lost.source, lost.code) == ("balance-1", "unplugged")
+        await supervisor.stop()
+
+
+async def test_a_scale_that_speaks_another_language_is_said(tmp_path: Path) -> None:
+    line = Line()
+    section = ScaleSection(name="balance-1", serial=line.port, place="B3", unit_g=12.4)
+    async with Outbox.open(tmp_path / "o.db", site="atelier", agent="pi-1", clock=Clock()) as outbox:
+        supervisor = Supervisor([ScalePart(section)], outbox)
+        line.text = "BONJOUR 12\r\n"
+        supervisor.start()
+        try:
+            await until(lambda: any(s.status == "error" for s in facts(outbox, SourceStatus)))
+            (error,) = [s for s in facts(outbox, SourceStatus) if s.status == "error"]
+            assert (error.code, "baud" in error.message) == ("scale_lines", True)
+        finally:
+            await supervisor.stop()
+            await line.close()
+
+
+class FakeRack:
+    def __init__(self) -> None:
+        self.woken: list[bool] = []
+
+    def wake(self, *, awake: bool) -> None:
+        self.woken.append(awake)
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    before = Device.pin_factory
+    Device.pin_factory = MockFactory()
+    yield Device.pin_factory
+    Device.pin_factory.reset()
+    Device.pin_factory = before
+
+
+async def test_a_door_wakes_the_camera_and_each_opening_is_asked_about(tmp_path: Path, pins: MockFactory) -> None:
+    rack = FakeRack()
+    section = ContactSection.model_validate(
+        {"name": "porte-a", "rack": "rack-a", "place": "rack-a/Z1", "input": 17}, strict=False
+    )
+    door = pins.pin(17)
+    door.drive_low()  # closed: the reed contact pulls the pin down
+    async with Outbox.open(tmp_path / "o.db", site="atelier", agent="pi-1", clock=Clock()) as outbox:
+        supervisor = Supervisor([ContactPart(section, rack)], outbox)
+        supervisor.start()
+        await until(lambda: rack.woken == [False])
+        door.drive_high()
+        await until(lambda: rack.woken == [False, True])
+        assert facts(outbox, StockAsked) == []
+        door.drive_low()
+        await until(lambda: bool(facts(outbox, StockAsked)))
+        assert rack.woken == [False, True, False]
+        (asked,) = facts(outbox, StockAsked)
+        assert (asked.place, asked.reason, asked.code) == ("rack-a/Z1", "hidden", "rack-a/Z1")
+        assert asked.session.startswith("porte-a-")
+        door.drive_high()
+        await until(lambda: len(rack.woken) == 4)
+        door.drive_low()
+        await until(lambda: len(facts(outbox, StockAsked)) == 2)
+        assert len({asked.session for asked in facts(outbox, StockAsked)}) == 2
+        await supervisor.stop()
+    assert door.function == "input"
+
+
+async def test_a_computer_without_pins_is_said(tmp_path: Path) -> None:
+    section = ContactSection.model_validate({"name": "porte-a", "place": "Z1", "input": 17}, strict=False)
+    async with Outbox.open(tmp_path / "o.db", site="atelier", agent="pi-1", clock=Clock()) as outbox:
+        supervisor = Supervisor([ContactPart(section, None)], outbox)
+        supervisor.start()
+        await until(lambda: bool(facts(outbox, SourceStatus)))
+        (status,) = facts(outbox, SourceStatus)
+        assert (status.status, status.code) == ("error", "no_gpio")
+        await supervisor.stop()
