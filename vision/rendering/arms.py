@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from vision.rendering.cutting import F32
-from vision.rendering.items import Image
-from vision.rendering.sprites import Sprite, Texture, bytes_of, clip, mottle, place
+from vision.rendering.sprites import Raster, Sprite, Texture, bytes_of, clip, mottle, place
 from vision.rendering.things import Tone
 
 POSES: Final = ("pinch", "open", "grip", "rest")
@@ -84,7 +83,8 @@ _THICK: Final = (0.25, 0.225, 0.225, 0.21, 0.18)
 @dataclass(frozen=True)
 class Look:
     """One person's arm in one session. `scale`: palm radius, px; `side`: +1 or -1, where the thumb is; `cuff`: where
-    the sleeve begins, palm radii behind the wrist."""
+    the sleeve begins, palm radii behind the wrist.
+    """
 
     scale: float
     skin: Tone
@@ -205,12 +205,12 @@ def _draw(look: Look, pose: str, angle: float, light: float) -> Sprite:
     if look.gloved and look.cuff > 0.5:
         lay(behind, _taper(xb, yb, (-2.75, 0.0), (-3.2, 0.0), 0.66, 0.68), 0.6, skin * np.float32(0.75))
     bgra = bytes_of(np.dstack((colour, alpha * 255)))
-    relief = bytes_of(np.dstack((alpha * (30 if look.gloved else 12), cv2.GaussianBlur(height, (0, 0), 1.0))))
+    relief = bytes_of(np.dstack((alpha * (30 if look.gloved else 12), cv2.blur(height, (7, 7)) * alpha)))
     c, n = np.cos(angle), np.sin(angle)
     ox = back - w / 2
     half = place(Texture(bgra, relief), -c * ox, -n * ox, angle, light, look.scale * 0.15, 2.0)
 
-    def double(plane: Image) -> Image:
+    def double(plane: Raster) -> Raster:
         return np.asarray(cv2.resize(plane, (plane.shape[1] * 2, plane.shape[0] * 2)), np.uint8)
 
     return Sprite(half.x * 2, half.y * 2, double(half.ink), double(half.keep), half.gloss, double(half.solid))
@@ -228,7 +228,7 @@ def _smear(sprite: Sprite, dx: int, dy: int) -> Sprite:
     px, py = -(-abs(dx) // (2 * k)), -(-abs(dy) // (2 * k))
     n = int(np.clip(max(px, py) * 2 // 3, 3, 7))
 
-    def blur(plane: Image, fill: int) -> Image:
+    def blur(plane: Raster, fill: int) -> Raster:
         small = cv2.resize(plane, (plane.shape[1] // k + 1, plane.shape[0] // k + 1), interpolation=cv2.INTER_AREA)
         h, w = small.shape[:2]
         total = np.zeros((h + 2 * py, w + 2 * px, *small.shape[2:]), np.uint16)

@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.rendering.items import Image
-from vision.rendering.sprites import Plane, Rect, Sprite, bytes_of, clip, mottle, overlap, stamp, union
+from vision.rendering.sprites import Raster, Rect, Sprite, bytes_of, clip, mottle, overlap, stamp, union
 
 Matrix = npt.NDArray[np.float64]
 _STILLS = 3
@@ -23,7 +22,7 @@ _FINE = 0.9
 
 
 @lru_cache(maxsize=12)
-def noise_bank(sigma: float, width: int, height: int) -> Image:
+def noise_bank(sigma: float, width: int, height: int) -> Raster:
     """(height + 64, width + 64, 3) uint8 noise around 3 sigma: pixel noise, and coarser noise of colour."""
     rng = np.random.default_rng(int(sigma * 1000) + 7)
     h, w = height + 64, width + 64
@@ -38,8 +37,8 @@ class Lens:
     `tint` BGR gains, `noise` factor.
     """
 
-    keep: Image | None = None
-    ink: Image | None = None
+    keep: Raster | None = None
+    ink: Raster | None = None
     gain: float = 1.0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     noise: float = 1.0
@@ -57,6 +56,8 @@ class Camera:
         self.still = still
         self.fault = np.eye(3)
         self.lens = Lens()
+        self.front: tuple[Raster, Raster] | None = None
+        """Keep and ink of what stands over the rack but under the hands: the cabinet of a drawer that is not open."""
         self.sigma = round(float(rng.choice([1.0, 1.6, 2.4, 3.4])) * 4) / 4
         self.quality = int(rng.integers(74, 95))
         self.blur = float(rng.uniform(0.0, 0.75))
@@ -77,7 +78,7 @@ class Camera:
         """The light changes a little (clouds, a lamp pushed); ask for a full `expose` afterwards."""
         self._lamp.drift(rng, amount)
 
-    def expose(self, world: Image, gloss: Plane, changed: Rect | None, rng: np.random.Generator) -> None:
+    def expose(self, world: Raster, gloss: Raster, changed: Rect | None, rng: np.random.Generator) -> None:
         """Renew the still pictures where the world rectangle `changed` is seen, or everywhere."""
         rect = (0, 0, self.width, self.height) if changed is None else self._seen_rect(changed)
         if rect[0] >= rect[2] or rect[1] >= rect[3]:
@@ -89,13 +90,17 @@ class Camera:
         shine = cv2.warpPerspective(gloss, view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         here = np.s_[y0:y1, x0:x1]
         self._gloss[here] = shine
-        self._lit[here] = self._lamp.on(patch, shine, rect)
+        lit = self._lamp.on(patch, shine, rect)
+        if self.front is not None:
+            keep, ink = self.front
+            lit = np.asarray(cv2.add(cv2.multiply(lit, keep[here], scale=1 / 255), ink[here]), np.uint8)
+        self._lit[here] = lit
         seen = self._through(self._lit[here].copy(), rect)
         self._seen[here] = seen
         for still in self._stills:
             still[here] = self._sensor(seen, rng)
 
-    def frame(self, actors: Sequence[Sprite], gain: float, rng: np.random.Generator) -> Image:
+    def frame(self, actors: Sequence[Sprite], gain: float, rng: np.random.Generator) -> Raster:
         """One frame with `actors` (arms, held things; picture px) in front of the rack."""
         self._last = (self._last + int(rng.integers(1, _STILLS))) % _STILLS
         out = self._stills[self._last].copy()
@@ -129,10 +134,10 @@ class Camera:
             groups = [*rest, (rect, members)]
         return groups
 
-    def _dim_gloss(self, patch: Image, gloss: Plane, group: list[Sprite], rect: Rect) -> None:
+    def _dim_gloss(self, patch: Raster, gloss: Raster, group: list[Sprite], rect: Rect) -> None:
         """Metal near a hand mirrors the hand instead of the lamp."""
         x0, y0, x1, y1 = rect
-        near = np.zeros(((y1 - y0) // 8 + 1, (x1 - x0) // 8 + 1), np.uint8)
+        near: Raster = np.zeros(((y1 - y0) // 8 + 1, (x1 - x0) // 8 + 1), np.uint8)
         for sprite in group:
             small = cv2.resize(sprite.solid, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_NEAREST)
             ox, oy = (sprite.x - x0) // 8, (sprite.y - y0) // 8
@@ -145,7 +150,7 @@ class Camera:
         loss = cv2.multiply(wide, gloss, scale=0.42 / 255)
         cv2.subtract(patch, cv2.merge((loss, loss, loss)), dst=patch)
 
-    def _through(self, patch: Image, rect: Rect) -> Image:
+    def _through(self, patch: Raster, rect: Rect) -> Raster:
         """Lens and exposure."""
         x0, y0, x1, y1 = rect
         lens = self.lens
@@ -156,16 +161,18 @@ class Camera:
             patch = cv2.add(patch, lens.ink[y0:y1, x0:x1])
         if lens.gain != 1.0 or lens.tint != (1.0, 1.0, 1.0):
             b, g, r = (float(t * lens.gain) for t in lens.tint)
-            patch = cv2.multiply(patch, (b, g, r, 0.0))
+            patch = cv2.merge(
+                [cv2.convertScaleAbs(p, alpha=k) for p, k in zip(cv2.split(patch), (b, g, r), strict=True)]
+            )
         return np.asarray(patch, np.uint8)
 
-    def _sensor(self, patch: Image, rng: np.random.Generator) -> Image:
+    def _sensor(self, patch: Raster, rng: np.random.Generator) -> Raster:
         noisy = patch.copy()
         self._grain(noisy, self.sigma * self.lens.noise, rng)
         _, code = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
 
-    def _grain(self, patch: Image, sigma: float, rng: np.random.Generator) -> None:
+    def _grain(self, patch: Raster, sigma: float, rng: np.random.Generator) -> None:
         sigma = round(sigma * 4) / 4
         if sigma <= 0:
             return
@@ -173,7 +180,7 @@ class Camera:
         h, w = patch.shape[:2]
         x, y = int(rng.integers(bank.shape[1] - w + 1)), int(rng.integers(bank.shape[0] - h + 1))
         base = round(3 * sigma)
-        cv2.subtract(patch, (base, base, base, 0), dst=patch)
+        cv2.subtract(patch, np.array((base, base, base, 0), np.float64), dst=patch)
         cv2.add(patch, bank[y : y + h, x : x + w], dst=patch)
 
     def _seen_rect(self, changed: Rect) -> Rect:
@@ -216,7 +223,7 @@ class _Lamp:
         ]
         self._fields()
 
-    def on(self, patch: Image, gloss: Plane, rect: Rect) -> Image:
+    def on(self, patch: Raster, gloss: Raster, rect: Rect) -> Raster:
         x0, y0, x1, y1 = rect
         here = np.s_[y0:y1, x0:x1]
         lit = cv2.multiply(patch, self._light[here], scale=1 / 128)

@@ -13,7 +13,7 @@ from vision.rendering.layout import Place, flipped, heap
 from vision.rendering.photos import photo_forms, proportion
 from vision.rendering.sprites import Rect, union
 from vision.rendering.stage import Stage
-from vision.rendering.things import Thing, sprite
+from vision.rendering.things import Thing
 from vision.rendering.tracks import Do, Track
 from vision.rendering.truth import Answer, CannotPlayError, Event
 
@@ -373,7 +373,7 @@ def odd_thing(rng: np.random.Generator, place: Place, photos: str) -> Thing:
     )
 
 
-def _two_hands(show: RackShow, script: Script, choices: dict[str, Any]) -> None:
+def _two_hands(show: RackShow, script: Script, _: dict[str, Any]) -> None:
     fits = [p for p in show.stage.places if _stocked(show)(p)]
     if len(fits) < 2:
         raise CannotPlayError("fewer than two places are stocked and clear")
@@ -547,7 +547,7 @@ def litter(rng: np.random.Generator, form: str, place: Place) -> Thing:
     return Thing("rag", 0, 0, 0, size, size * float(rng.uniform(0.6, 0.85)), tone, int(rng.integers(24)), height=6.0)
 
 
-def _cleared(show: RackShow, script: Script, choices: dict[str, Any]) -> None:
+def _cleared(show: RackShow, script: Script, _: dict[str, Any]) -> None:
     stage = show.stage
     guests = [p for p in stage.places if p.guests or p.stacked()]
     opened = [p for p in stage.places if p.opened]
@@ -573,7 +573,7 @@ def _cleared(show: RackShow, script: Script, choices: dict[str, Any]) -> None:
         _reach(show, track, *place.centre)
         track.stay(show.rng, 1, "pinch")
 
-        def tidy(track: Track, place: Place = place) -> None:
+        def tidy(_: Track, place: Place = place) -> None:
             rects = [stage.rect_of(place.guests)] if place.guests else []
             place.guests.clear()
             delta = 0
@@ -736,7 +736,7 @@ _BUILD: Final[dict[str, Build]] = {
     "moved_between": _moved_between,
     "turned_over": _stir(_turn_over, lambda p: p.family.klass == "insert", "an insert's, stocked and clear"),
     "slid": _stir(_slide, lambda p: not p.family.holes, "stocked, clear and not of holes"),
-    "nudged": _stir(_nudge, lambda p: True, "stocked and clear"),
+    "nudged": _stir(_nudge, lambda _: True, "stocked and clear"),
     "rag_left": _left_over("rag"),
     "glove_left": _left_over("glove"),
     "swarf_left": _left_over("swarf"),

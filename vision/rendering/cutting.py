@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -12,8 +13,23 @@ import numpy.typing as npt
 from vision.rendering.sprites import SCALE, Texture, bytes_of, mottle
 
 Tone = tuple[int, int, int]
-Draw = Callable[[str, float, float, Tone, np.random.Generator, bool], Texture]
-F32 = npt.NDArray[np.float32]
+F32 = npt.NDArray[Any]
+"""float32, one value a pixel."""
+
+
+@dataclass
+class Spec:
+    """What to draw: the fields of `vision.rendering.things.Thing` that its look depends on, and its own generator."""
+
+    form: str
+    size: float
+    width: float
+    tone: Tone
+    rng: np.random.Generator
+    flipped: bool
+
+
+Draw = Callable[[Spec], Texture]
 
 _STEEL: Final = (168, 172, 174)
 
@@ -42,8 +58,9 @@ def paint(tone: Tone, gain: F32, add: F32 | float = 0.0) -> F32:
     return np.asarray(np.array(tone, np.float32) * gain[..., None] + np.asarray(add, np.float32)[..., None], np.float32)
 
 
-def draw_insert(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_insert(spec: Spec) -> Texture:
     """``insert-C/D/T/S/R/W``: ISO 1832 shapes; `size` is its inscribed-circle-sized long side, px."""
+    form, size, tone, rng, flipped = spec.form, spec.size, spec.tone, spec.rng, spec.flipped
     shape = form.split("-")[1]
     x, y = axes(size * 1.1, size * 1.1)
     radius = size / 2
@@ -56,7 +73,7 @@ def draw_insert(form: str, size: float, width: float, tone: Tone, rng: np.random
     depth = np.maximum(-edge, 0) / radius
     r = np.hypot(x, y) / radius
     hole = 0.27 if shape in "CSRW" else 0.21
-    wear = mottle(rng, *x.shape, max(4.0, size * 0.35)) * 0.035
+    wear = mottle(rng, x.shape[0], x.shape[1], max(4.0, size * 0.35)) * 0.035
     if flipped:
         gain = 0.92 + wear + 0.05 * np.cos(depth * 9)
         height = 150 + 60 * np.clip(depth / 0.06, 0, 1)
@@ -105,8 +122,9 @@ def _polygon_distance(x: F32, y: F32, corners: F32) -> F32:
     return np.where(mask > 0, -best, best).astype(np.float32)
 
 
-def draw_tool(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_tool(spec: Spec) -> Texture:
     """A lying ``drill``, ``endmill`` or ``tap``: shank, neck, flutes."""
+    form, size, width, tone, rng = spec.form, spec.size, spec.width, spec.tone, spec.rng
     x, y = axes(size, width)
     rad, half = width / 2, size / 2
     split = half * {"drill": -0.25, "endmill": 0.0, "tap": 0.1}[form] + size * rng.uniform(-0.01, 0.01)
@@ -131,7 +149,7 @@ def draw_tool(form: str, size: float, width: float, tone: Tone, rng: np.random.G
         thread = 0.75 + 0.35 * np.sin(x * 2 * np.pi / max(2.2, width * 0.16))
         round_shade = np.where(x > split, round_shade * thread, round_shade)
     gain = round_shade * (1 - 0.62 * groove * working) + 0.5 * lip * working * np.sqrt(1 - v**2)
-    gain = gain + mottle(rng, *x.shape, max(5.0, width)) * 0.02
+    gain = gain + mottle(rng, x.shape[0], x.shape[1], max(5.0, width)) * 0.02
     steel = tone if form == "endmill" and rng.random() < 0.35 else _STEEL
     shade = np.clip(gain, 0, 1.7).astype(np.float32)
     colour = np.where(working[..., None] > 0.5, paint(tone, shade, 4.0), paint(steel, shade * np.float32(0.92), 2.0))
@@ -142,15 +160,16 @@ def draw_tool(form: str, size: float, width: float, tone: Tone, rng: np.random.G
     return pack(colour.astype(np.float32), soft(edge), gloss, height)
 
 
-def draw_standing(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_standing(spec: Spec) -> Texture:
     """Tools in holes seen end-on: ``end-drill``, ``end-mill``, ``end-shank``, ``collet``, ``bar``."""
+    form, size, tone, rng = spec.form, spec.size, spec.tone, spec.rng
     x, y = axes(size, size)
     radius = size / 2
     r, t = np.hypot(x, y) / radius, np.arctan2(y, x)
     t = t + rng.uniform(0, 2 * np.pi)
     edge = (r - 1) * radius
     base = 0.55 + 0.35 * np.clip((1 - r) / 0.12, 0, 1)
-    gain = base + mottle(rng, *x.shape, max(4.0, size * 0.2)) * 0.04
+    gain = base + mottle(rng, x.shape[0], x.shape[1], max(4.0, size * 0.2)) * 0.04
     height = 80 + 120 * np.clip((1 - r) / 0.2, 0, 1)
     metal = tone
     if form == "end-drill":
@@ -167,7 +186,7 @@ def draw_standing(form: str, size: float, width: float, tone: Tone, rng: np.rand
         metal = _STEEL
     elif form == "bar":
         cone = np.abs(np.cos(t - 0.6)) ** 6
-        gain = 0.5 + 0.5 * cone + 0.06 * np.sin(r * radius * 1.7) + mottle(rng, *x.shape, 5.0) * 0.03
+        gain = 0.5 + 0.5 * cone + 0.06 * np.sin(r * radius * 1.7) + mottle(rng, x.shape[0], x.shape[1], 5.0) * 0.03
         gain = np.where(r > 0.93, gain * 0.6, gain)
     else:
         gain = gain * 0.95 + 0.3 * np.exp(-(((r - 0.84) / 0.07) ** 2)) + 0.12 * np.abs(np.cos(t)) ** 4

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from vision.rendering.camera import Lens
-from vision.rendering.sprites import Rect, bytes_of, mottle, place
+from vision.rendering.sprites import Raster, Rect, bytes_of, mottle, place
 from vision.rendering.things import texture
 
 if TYPE_CHECKING:
     from vision.rendering.show import RackShow
 
-BLINDING: Final = ("covered", "dark", "frozen", "flicker", "closed", "partial", "moved")
+BLINDING: Final = ("covered", "dark", "frozen", "flicker", "partial", "moved")
 SMALL_MOVE_PX: Final = 40.0
 """A camera pushed less far than this, or turned less than `SMALL_TURN_DEG`, registers itself again and counts on."""
 SMALL_TURN_DEG: Final = 3.5
@@ -77,16 +77,17 @@ def begin(show: RackShow, kind: str, amount: float) -> None:
         camera.lens = Lens(gain=amount, tint=(warm, 1.0, 2 - warm))
     elif kind in {"closed", "partial"}:
         opened = 0.0 if kind == "closed" else amount
-        a, b, c, d = show.stage.area
+        a, b, _, d = show.stage.area
         push = (1 - opened) * (d - b)
         camera.fault = np.array([[1, 0, 0], [0, 1, -push], [0, 0, 1]], np.float64)
-        camera.lens = _cabinet(show, d - push)
+        camera.front = _cabinet(show, show.seen(a, d)[1])
 
 
 def end(show: RackShow) -> None:
     """The camera as it was."""
     show.camera.fault = np.eye(3)
     show.camera.lens = Lens()
+    show.camera.front = None
 
 
 def expose(show: RackShow, changed: Rect | None) -> None:
@@ -132,24 +133,28 @@ def _dirt(rng: np.random.Generator, w: int, h: int, amount: float) -> Lens:
     return Lens(bytes_of(255 * (1 - spot))[..., None].repeat(3, 2), bytes_of(haze * spot[..., None]))
 
 
-def _cabinet(show: RackShow, front: float) -> Lens:
-    """The cabinet over the pushed-in part of the drawer: its body down to where the drawer comes out."""
+def _cabinet(show: RackShow, front: float) -> tuple[Raster, Raster]:
+    """The cabinet over the pushed-in part of the drawer, the drawer's face, and the floor before it.
+
+    Args:
+        front: where the drawer's front edge is seen, px from the top.
+    """
     w, h = show.size
-    a, b, c, d = show.stage.area
     keep = np.full((h, w, 3), 255, np.uint8)
     ink = np.zeros((h, w, 3), np.uint8)
-    top = int(show.seen(a, b)[1])  # already moved
-    del top
-    mouth = int(0.05 * h)
-    keep[:mouth] = 0
-    rng = np.random.default_rng(int(a + d))
-    ink[:mouth] = bytes_of(np.array((96, 84, 70), np.float32) + mottle(rng, mouth, w, 30.0)[..., None] * 3)
-    shade = np.linspace(0.35, 1.0, 60)[:, None, None]
-    keep[mouth : mouth + 60] = (255 * shade).astype(np.uint8)
-    edge = int(np.clip(front - b + mouth - 20, mouth, h - 1))
-    floor = slice(edge, h)
-    keep[floor] = 0
-    ink[floor] = bytes_of(np.array((74, 78, 80), np.float32) + mottle(rng, h - edge, w, 60.0)[..., None] * 6)
-    lip = slice(edge, min(edge + 26, h))
-    ink[lip] = bytes_of(np.array((120, 104, 88), np.float32) + mottle(rng, 26, w, 30.0)[: h - edge, :, None] * 3)
-    return Lens(keep, ink)
+    rng = np.random.default_rng(int(show.stage.area[2]))
+    tone = np.array(((96, 84, 70), (60, 62, 150), (120, 122, 124))[int(rng.integers(3))], np.float32)
+    mouth, face = int(0.05 * h), 44
+    edge = int(np.clip(front, mouth, h - face - 1))
+    shade = np.linspace(0.3, 1.0, 70)[:, None, None]
+    keep[mouth : mouth + 70] = (255 * shade).astype(np.uint8)
+    keep[:mouth], keep[edge:] = 0, 0
+    ink[:mouth] = bytes_of(tone * 1.15 + mottle(rng, mouth, w, 30.0)[..., None] * 3)
+    floor = np.array((74, 78, 80), np.float32) + mottle(rng, h - edge, w, 120.0)[..., None] * 4
+    floor += rng.normal(0, 3, (h - edge, w, 1))
+    floor *= np.clip(np.arange(h - edge) / 120 - 0.15, 0.45, 1)[:, None, None]
+    floor[:face] = tone * np.linspace(1.25, 0.8, face)[:, None, None]
+    cv2.rectangle(floor, (w // 2 - 160, 14), (w // 2 + 160, 28), (190, 192, 194), -1)
+    cv2.rectangle(floor, (w // 2 - 160, 24), (w // 2 + 160, 28), (90, 92, 94), -1)
+    ink[edge:] = bytes_of(floor)
+    return keep, ink

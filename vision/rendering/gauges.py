@@ -4,12 +4,13 @@ cut out of real photographs.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from vision.rendering.cutting import F32, Draw, Tone, axes, pack, paint, soft
+from vision.rendering.cutting import F32, Draw, Spec, Tone, axes, pack, paint, soft
 from vision.rendering.photos import cutout
 from vision.rendering.sprites import SCALE, Texture, bytes_of, mottle
 
@@ -49,76 +50,99 @@ class _Board:
         cv2.putText(self.colour, words, tuple(at), cv2.FONT_HERSHEY_SIMPLEX, high * SCALE / 22, tone, 1, cv2.LINE_AA)
 
     def done(self, rng: np.random.Generator, wear: float = 0.03) -> Texture:
-        rough = 1 + mottle(rng, *self.alpha.shape, 7.0) * wear
+        rough = 1 + mottle(rng, self.alpha.shape[0], self.alpha.shape[1], 7.0) * wear
         height = cv2.GaussianBlur(self.height, (0, 0), 1.2)
         colour = (self.colour * rough[..., None]).astype(np.float32)
         return pack(colour, _f(self.alpha), _f(self.gloss), _f(height))
 
 
-def _f(plane: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> F32:
+def _tone(tone: Tone, gain: float, add: int) -> Tone:
+    b, g, r = (min(255, int(c * gain) + add) for c in tone)
+    return b, g, r
+
+
+def _f(plane: npt.NDArray[Any]) -> F32:
     return plane.astype(np.float32)
 
 
-def draw_caliper(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_caliper(spec: Spec) -> Texture:
     """A digital calliper, jaws to the left."""
+    size, width, tone, rng = spec.size, spec.width, spec.tone, spec.rng
     board = _Board(size, width)
-    l, w = size / 2, width / 2
+    half, w = size / 2, width / 2
     top, bottom = -w * 0.28, w * 0.1
-    board.box(-l, top, l, bottom, _STEEL, 150, 110)
+    board.box(-half, top, half, bottom, _STEEL, 150, 110)
     board.poly(
-        [(-l, top), (-l + l * 0.16, top), (-l + l * 0.1, w * 0.98), (-l + l * 0.06, w * 0.98), (-l, w * 0.2)],
+        [
+            (-half, top),
+            (-half + half * 0.16, top),
+            (-half + half * 0.1, w * 0.98),
+            (-half + half * 0.06, w * 0.98),
+            (-half, w * 0.2),
+        ],
         _STEEL,
         150,
         110,
     )
-    board.poly([(-l, top), (-l + l * 0.08, -w * 0.9), (-l + l * 0.11, top)], _STEEL, 140, 110)
-    opening = l * float(rng.uniform(0.0, 0.02))
-    jaw = -l + l * 0.16 + opening
+    board.poly([(-half, top), (-half + half * 0.08, -w * 0.9), (-half + half * 0.11, top)], _STEEL, 140, 110)
+    opening = half * float(rng.uniform(0.0, 0.02))
+    jaw = -half + half * 0.16 + opening
     board.poly(
-        [(jaw, top), (jaw + l * 0.16, top), (jaw + l * 0.1, w * 0.5), (jaw + l * 0.03, w * 0.98), (jaw, w * 0.98)],
+        [
+            (jaw, top),
+            (jaw + half * 0.16, top),
+            (jaw + half * 0.1, w * 0.5),
+            (jaw + half * 0.03, w * 0.98),
+            (jaw, w * 0.98),
+        ],
         (160, 164, 166),
         150,
         130,
     )
-    board.poly([(jaw, top), (jaw + l * 0.02, -w * 0.9), (jaw + l * 0.12, top)], (160, 164, 166), 140, 130)
-    board.box(jaw, -w * 0.52, jaw + l * 0.62, w * 0.42, tone, 50, 170)
-    board.box(jaw + l * 0.1, -w * 0.32, jaw + l * 0.5, w * 0.05, (150, 165, 160), 60, 150)
-    board.text("12.50", jaw + l * 0.13, w * 0.0, w * 0.3, (30, 34, 32))
+    board.poly([(jaw, top), (jaw + half * 0.02, -w * 0.9), (jaw + half * 0.12, top)], (160, 164, 166), 140, 130)
+    board.box(jaw, -w * 0.52, jaw + half * 0.62, w * 0.42, tone, 50, 170)
+    board.box(jaw + half * 0.1, -w * 0.32, jaw + half * 0.5, w * 0.05, (150, 165, 160), 60, 150)
+    board.text("12.50", jaw + half * 0.13, w * 0.0, w * 0.3, (30, 34, 32))
     for k in range(3):
         board.disc(
-            jaw + l * (0.14 + 0.16 * k), w * 0.25, w * 0.08, ((60, 60, 200), (190, 120, 50), (70, 70, 70))[k], 20, 200
+            jaw + half * (0.14 + 0.16 * k),
+            w * 0.25,
+            w * 0.08,
+            ((60, 60, 200), (190, 120, 50), (70, 70, 70))[k],
+            20,
+            200,
         )
-    for k in range(int(l * 0.9 / 3)):
-        x = jaw + l * 0.66 + k * 3
-        if x < l - 2:
+    for k in range(int(half * 0.9 / 3)):
+        x = jaw + half * 0.66 + k * 3
+        if x < half - 2:
             board.line(x, bottom, x, bottom - w * (0.16 if k % 5 == 0 else 0.09), (60, 60, 60), 0.4)
     return board.done(rng)
 
 
-def draw_micrometer(
-    form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool
-) -> Texture:
+def draw_micrometer(spec: Spec) -> Texture:
     """An outside micrometer, frame to the left, thimble to the right."""
+    size, width, tone, rng = spec.size, spec.width, spec.tone, spec.rng
     board = _Board(size, width)
-    l, w = size / 2, width / 2
-    cx, ro = -l * 0.45, min(w * 0.95, l * 0.52)
+    half, w = size / 2, width / 2
+    cx, ro = -half * 0.45, min(w * 0.95, half * 0.52)
     arc = np.linspace(np.pi * 0.02, np.pi * 0.98, 28)
     outer = [(cx + ro * np.cos(a), -w * 0.35 + ro * 1.35 * np.sin(a)) for a in arc]
     inner = [(cx + ro * 0.62 * np.cos(a), -w * 0.35 + ro * 0.85 * np.sin(a)) for a in arc[::-1]]
     board.poly([(float(a), float(b)) for a, b in outer + inner], tone, 70, 150)
     board.box(cx - ro, -w * 0.55, cx - ro * 0.3, -w * 0.25, _STEEL, 150, 120)
     board.box(cx - ro * 0.28, -w * 0.47, cx + ro, -w * 0.33, _STEEL, 160, 120)
-    board.box(cx + ro * 0.9, -w * 0.6, l * 0.35, -w * 0.2, (184, 188, 190), 150, 140)
-    board.box(l * 0.3, -w * 0.68, l * 0.82, -w * 0.12, (150, 154, 156), 150, 170)
-    for k in range(int(l * 0.5 / 2.2)):
-        board.line(l * 0.33 + k * 2.2, -w * 0.68, l * 0.33 + k * 2.2, -w * 0.12, (110, 112, 114), 0.5)
-    board.box(l * 0.82, -w * 0.56, l * 0.98, -w * 0.24, (120, 122, 124), 120, 150)
-    board.line(cx + ro, -w * 0.4, l * 0.3, -w * 0.4, (40, 40, 40), 0.5)
+    board.box(cx + ro * 0.9, -w * 0.6, half * 0.35, -w * 0.2, (184, 188, 190), 150, 140)
+    board.box(half * 0.3, -w * 0.68, half * 0.82, -w * 0.12, (150, 154, 156), 150, 170)
+    for k in range(int(half * 0.5 / 2.2)):
+        board.line(half * 0.33 + k * 2.2, -w * 0.68, half * 0.33 + k * 2.2, -w * 0.12, (110, 112, 114), 0.5)
+    board.box(half * 0.82, -w * 0.56, half * 0.98, -w * 0.24, (120, 122, 124), 120, 150)
+    board.line(cx + ro, -w * 0.4, half * 0.3, -w * 0.4, (40, 40, 40), 0.5)
     return board.done(rng)
 
 
-def draw_ring(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_ring(spec: Spec) -> Texture:
     """A ring gauge."""
+    size = spec.size
     x, y = axes(size, size)
     r = np.hypot(x, y) / (size / 2)
     edge = np.maximum(r - 1, 0.5 - r) * size / 2
@@ -128,32 +152,34 @@ def draw_ring(form: str, size: float, width: float, tone: Tone, rng: np.random.G
     return pack(colour, soft(edge.astype(np.float32)), np.full(x.shape, 140, np.float32), height.astype(np.float32))
 
 
-def draw_key(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_key(spec: Spec) -> Texture:
     """A hexagon key."""
+    size, width, tone, rng = spec.size, spec.width, spec.tone, spec.rng
     board = _Board(size, width)
-    l, w, t = size / 2, width / 2, max(2.5, size * 0.035)
-    board.box(-l, w - 2 * t, l, w, tone, 110, 120)
-    board.box(-l, -w, -l + 2 * t, w, tone, 110, 120)
-    board.line(-l + t, w - 1.4 * t, l, w - 1.4 * t, tuple(min(255, int(c * 1.5) + 40) for c in tone), t * 0.4)
-    board.line(-l + 0.6 * t, -w, -l + 0.6 * t, w - t, tuple(min(255, int(c * 1.5) + 40) for c in tone), t * 0.4)
+    half, w, t = size / 2, width / 2, max(2.5, size * 0.035)
+    board.box(-half, w - 2 * t, half, w, tone, 110, 120)
+    board.box(-half, -w, -half + 2 * t, w, tone, 110, 120)
+    board.line(-half + t, w - 1.4 * t, half, w - 1.4 * t, _tone(tone, 1.5, 40), t * 0.4)
+    board.line(-half + 0.6 * t, -w, -half + 0.6 * t, w - t, _tone(tone, 1.5, 40), t * 0.4)
     return board.done(rng)
 
 
-def draw_box(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_box(spec: Spec) -> Texture:
     """``box``: a plastic box of inserts with its label; `flipped`: its lid is open and shows the wells.
     ``lidbox``: an opaque box with a sliding lid; `flipped`: slid open on what lies in it, a heap.
     """
+    form, size, width, tone, rng, flipped = spec.form, spec.size, spec.width, spec.tone, spec.rng, spec.flipped
     board = _Board(size, width)
-    l, w = size / 2 - 1, width / 2 - 1
-    dark = tuple(int(c * 0.7) for c in tone)
-    board.box(-l, -w, l, w, tone, 60, 150)
-    board.box(-l + 3, -w + 3, l - 3, w - 3, tuple(min(255, int(c * 1.08)) for c in tone), 80, 185)
+    half, w = size / 2 - 1, width / 2 - 1
+    dark = _tone(tone, 0.7, 0)
+    board.box(-half, -w, half, w, tone, 60, 150)
+    board.box(-half + 3, -w + 3, half - 3, w - 3, _tone(tone, 1.08, 0), 80, 185)
     if form == "lidbox":
-        gap = float(rng.uniform(0.55, 0.85)) * 2 * l if flipped else 0.0
+        gap = float(rng.uniform(0.55, 0.85)) * 2 * half if flipped else 0.0
         if flipped:
-            board.box(-l + 4, -w + 4, -l + gap, w - 4, (26, 26, 28), 0, 40)
+            board.box(-half + 4, -w + 4, -half + gap, w - 4, (26, 26, 28), 0, 40)
             for _ in range(int(size * width / 130)):
-                px, py = rng.uniform(-l + 8, max(-l + 9, -l + gap - 6)), rng.uniform(-w + 8, w - 8)
+                px, py = rng.uniform(-half + 8, max(-half + 9, -half + gap - 6)), rng.uniform(-w + 8, w - 8)
                 shade = int(rng.uniform(70, 190))
                 a = rng.uniform(0, np.pi)
                 s = min(size, width) * rng.uniform(0.06, 0.11)
@@ -164,39 +190,51 @@ def draw_box(form: str, size: float, width: float, tone: Tone, rng: np.random.Ge
                     110,
                     int(rng.uniform(60, 130)),
                 )
-        x = -l + gap
-        board.box(x + 4, -w + 5, l - 4, w - 5, tuple(min(255, int(c * 1.2) + 8) for c in tone), 110, 190)
+        x = -half + gap
+        board.box(x + 4, -w + 5, half - 4, w - 5, _tone(tone, 1.2, 8), 110, 190)
         for k in range(4):
-            board.line(x + 9 + 3 * k, -w * 0.35, x + 9 + 3 * k, w * 0.35, (dark[0], dark[1], dark[2]), 1.0)
-        if l - x > size * 0.4:
-            board.box(l * 0.05, -w * 0.4, l * 0.8, w * 0.4, (222, 226, 228), 20, 190)
+            board.line(x + 9 + 3 * k, -w * 0.35, x + 9 + 3 * k, w * 0.35, dark, 1.0)
+        if half - x > size * 0.4:
+            board.box(half * 0.05, -w * 0.4, half * 0.8, w * 0.4, (222, 226, 228), 20, 190)
             board.text(
-                f"M{int(rng.integers(3, 12))}x{int(rng.integers(8, 40))}", l * 0.08, w * 0.18, w * 0.42, (30, 30, 30)
+                f"M{int(rng.integers(3, 12))}x{int(rng.integers(8, 40))}", half * 0.08, w * 0.18, w * 0.42, (30, 30, 30)
             )
         return board.done(rng)
     if flipped:
-        board.box(-l + 4, -w + 4, l - 4, w - 4, (40, 40, 42), 20, 90)
+        board.box(-half + 4, -w + 4, half - 4, w - 4, (40, 40, 42), 20, 90)
         for i in range(5):
             for j in range(2):
-                px, py = -l + (i + 0.5) * 2 * l / 5, -w + (j + 0.5) * w
-                board.disc(px, py, min(l / 5, w / 2) * 0.75, (24, 24, 26), 0, 60)
+                px, py = -half + (i + 0.5) * 2 * half / 5, -w + (j + 0.5) * w
+                board.disc(px, py, min(half / 5, w / 2) * 0.75, (24, 24, 26), 0, 60)
                 if rng.random() < 0.7:
-                    s = min(l / 5, w / 2) * 0.6
+                    s = min(half / 5, w / 2) * 0.6
                     board.poly([(px + s, py), (px, py + s), (px - s, py), (px, py - s)], (70, 175, 212), 110, 120)
         return board.done(rng)
-    board.box(-l * 0.85, -w * 0.72, l * 0.45, w * 0.72, (228, 232, 234), 30, 190)
-    board.box(-l * 0.85, -w * 0.72, l * 0.45, -w * 0.38, tuple(int(v) for v in rng.integers(20, 200, 3)), 30, 190)
-    board.text(str(rng.choice(["CNMG", "DCMT", "TCMT", "SNMG", "WNMG"])), -l * 0.78, w * 0.12, w * 0.42, (20, 20, 20))
+    stripe = _tone(((60, 60, 200), (200, 120, 40), (60, 160, 70), (40, 170, 220))[int(rng.integers(4))], 1.0, 0)
+    board.box(-half * 0.85, -w * 0.72, half * 0.45, w * 0.72, (228, 232, 234), 30, 190)
+    board.box(
+        -half * 0.85,
+        -w * 0.72,
+        half * 0.45,
+        -w * 0.38,
+        stripe,
+        30,
+        190,
+    )
+    board.text(
+        str(rng.choice(["CNMG", "DCMT", "TCMT", "SNMG", "WNMG"])), -half * 0.78, w * 0.12, w * 0.42, (20, 20, 20)
+    )
     for k in range(12):
         if rng.random() < 0.6:
-            x = -l * 0.78 + k * l * 0.09
+            x = -half * 0.78 + k * half * 0.09
             board.line(x, w * 0.3, x, w * 0.6, (20, 20, 20), 0.8)
-    board.box(l * 0.55, -w * 0.5, l * 0.9, w * 0.5, (70, 70, 72), 120, 170)
+    board.box(half * 0.55, -w * 0.5, half * 0.9, w * 0.5, (70, 70, 72), 120, 170)
     return board.done(rng)
 
 
-def draw_photo(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_photo(spec: Spec) -> Texture:
     """``photo:<n>``: a tool cut out of photograph `n`, its long side `size` px."""
+    form, size, flipped = spec.form, spec.size, spec.flipped
     picture = cutout(int(form.split(":")[1]))
     k = size * SCALE / picture.shape[1]
     bgra = cv2.resize(picture, None, fx=k, fy=k, interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from contracts.racks import SlotKind
-from vision.rendering.items import Image
 from vision.rendering.layout import Place
-from vision.rendering.sprites import Plane, bytes_of, mottle, place
+from vision.rendering.sprites import Raster, bytes_of, mottle, place
 from vision.rendering.things import Tone, texture
 
 _BENCH: Final[tuple[Tone, ...]] = ((120, 125, 130), (80, 95, 115), (150, 154, 156), (60, 62, 64), (96, 110, 100))
@@ -110,7 +110,7 @@ class Ground:
                         )
         self._sink(cut[y0:y1, x0:x1], (x0, y0, x1, y1), self._under, 4 + int(self._rng.integers(4)))
 
-    def _sink(self, cut: Plane, rect: tuple[int, int, int, int], tone: Tone, depth: int) -> None:
+    def _sink(self, cut: Raster, rect: tuple[int, int, int, int], tone: Tone, depth: int) -> None:
         """Lower the ground where `cut`: floor colour, dark upper-left wall, bright lower-right lip."""
         x0, y0, x1, y1 = rect
         area = self.picture[y0:y1, x0:x1]
@@ -208,6 +208,6 @@ class Ground:
             cv2.line(self.picture, (x, y), (int(x + dx), int(y + dy)), (tone, tone, tone), 1, cv2.LINE_AA)
 
 
-def _tuple(tone: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Tone:
+def _tuple(tone: npt.NDArray[Any]) -> Tone:
     v = np.clip(tone, 0, 255)
     return int(v[0]), int(v[1]), int(v[2])

@@ -1,5 +1,5 @@
-"""Pictures with hands, labelled, for the hand detector: rendered arms and cut-outs of photographed hands laid over
-racks, benches and plain clutter, in any light.
+"""Pictures with hands, labelled, for the hand detector: frames of whole rendered racks, and rendered arms and cut-outs
+of photographed hands laid over racks, benches and plain clutter, in any light.
 
 The cut-outs come from ``photos/hands-backlit`` (Roboflow universe object-detection/hand_and_doll, MIT); only the
 pictures of `TRAINING_PHOTOS` are used here, the others and the bottle clip stay for the evaluation.
@@ -8,7 +8,7 @@ pictures of `TRAINING_PHOTOS` are used here, the others and the bottle clip stay
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from vision.rendering.hands import draw_hand, make_hand
 from vision.rendering.items import Image
 from vision.rendering.scene import Box, Disturbance, Scene
+from vision.rendering.show import CannotPlayError, RackShow, Shot
 
 TRAINING_PHOTOS: Final = ("hand_doll_12_", "hand_doll_27_", "hand_doll_40_", "hand_doll_47_", "hand_doll_46_")
 """Beginnings of the names of the photos whose hands, and whose emptiness, may be trained on."""
@@ -93,6 +94,59 @@ def render_hand_picture(seed: int, material: Material) -> tuple[Image, list[Box]
     return _exposed(canvas, rng), boxes
 
 
+def rack_pictures(seed: int, count: int, material: Material) -> Iterator[tuple[Image, list[Box]]]:
+    """`count` pictures (`SIDE`, `SIDE`, 3) from sessions on whole rendered racks, some with a photographed hand more."""
+    rng = np.random.default_rng((seed, 43))
+    given = 0
+    while given < count:
+        show = RackShow(int(rng.integers(6_000_000, 9_000_000)), int(rng.choice([12, 24, 40, 96])), (1280, 720))
+        for shot in _sampled(show, rng, sessions=6):
+            picture, boxes = _seen(shot, rng)
+            if material.hands and rng.random() < 0.25:
+                extra = _paste(picture, material.hands[int(rng.integers(len(material.hands)))], rng)
+                boxes += [] if extra is None else [extra]
+            yield _exposed(picture, rng) if rng.random() < 0.5 else picture, boxes
+            given += 1
+            if given == count:
+                return
+
+
+def _sampled(show: RackShow, rng: np.random.Generator, sessions: int) -> Iterator[Shot]:
+    yield from show.rest(1)
+    for _ in range(sessions):
+        case = str(rng.choice(["take", "take_several", "two_hands", "nothing", "forearm", "put_back", "rag_left"]))
+        try:
+            yield from (shot for number, shot in enumerate(show.act(case, after=2)) if number % 5 == 2)
+        except CannotPlayError:
+            continue
+
+
+def _seen(shot: Shot, rng: np.random.Generator) -> tuple[Image, list[Box]]:
+    """A part of the frame, fitted into the square as `vision.detectors.letterbox` does, turned or mirrored."""
+    height, width = shot.image.shape[:2]
+    wide, high = (int(v * rng.uniform(0.55, 1.0)) for v in (width, height))
+    x, y = int(rng.integers(0, width - wide + 1)), int(rng.integers(0, height - high + 1))
+    scale = SIDE / max(wide, high)
+    size = (max(1, round(wide * scale)), max(1, round(high * scale)))
+    square = np.full((SIDE, SIDE, 3), 114, np.uint8)
+    left, top = (SIDE - size[0]) // 2, (SIDE - size[1]) // 2
+    small = cv2.resize(shot.image[y : y + high, x : x + wide], size, interpolation=cv2.INTER_AREA)
+    square[top : top + size[1], left : left + size[0]] = small
+    boxes = []
+    for hand in shot.hands:
+        x0, x1 = (float(np.clip((v - x) * scale, 0, size[0])) + left for v in (hand.x0, hand.x1))
+        y0, y1 = (float(np.clip((v - y) * scale, 0, size[1])) + top for v in (hand.y0, hand.y1))
+        boxes.append((x0, y0, x1, y1))
+    for _ in range(int(rng.integers(4))):  # quarter turns
+        square = np.rot90(square)
+        boxes = [(y0, SIDE - x1, y1, SIDE - x0) for x0, y0, x1, y1 in boxes]
+    if rng.random() < 0.5:
+        square = square[:, ::-1]
+        boxes = [(SIDE - x1, y0, SIDE - x0, y1) for x0, y0, x1, y1 in boxes]
+    kept = [b for b in boxes if min(b[2] - b[0], b[3] - b[1]) >= _LEAST_SIDE]
+    return np.ascontiguousarray(square), [Box("hand", *b) for b in kept]
+
+
 def write_hand_pictures(out: Path, train: int, val: int, seed: int, photos: Path | None) -> Path:
     """Write ``train`` + ``val`` pictures in the YOLO layout below ``out``; the path of ``data.yaml``."""
     material = load_material(photos)
@@ -100,8 +154,9 @@ def write_hand_pictures(out: Path, train: int, val: int, seed: int, photos: Path
         images, labels = out / "images" / part, out / "labels" / part
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)
+        on_racks = rack_pictures(first, count // 2, material)
         for i in range(count):
-            picture, boxes = render_hand_picture(first + i, material)
+            picture, boxes = next(on_racks) if i < count // 2 else render_hand_picture(first + i, material)
             cv2.imwrite(str(images / f"{i:05d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 60 + (i * 7) % 36])
             lines = [
                 f"0 {(b.x0 + b.x1) / 2 / SIDE:.5f} {(b.y0 + b.y1) / 2 / SIDE:.5f}"

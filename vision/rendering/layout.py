@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.racks import SlotKind
 from vision.rendering.photos import photo_forms, proportion
@@ -155,10 +156,10 @@ def lay_out(rng: np.random.Generator, wish: Wish, area: tuple[float, float, floa
             twin = family is not None and family.kind is SlotKind.COUNTABLE and rng.random() < 0.22
             if not twin or family is None:
                 family = _family(rng, wish, style, box, next(numbers))
-            place = Place(f"{chr(65 + r)}{c + 1}", box, family, style, _spots(rng, family, style, box))
+            place = Place(f"{chr(65 + r)}{c + 1}", box, family, style, _spots(rng, family, box))
             if not place.spots:  # a twin too large for this box
                 family = _family(rng, wish, style, box, next(numbers))
-                place = Place(place.id, box, family, style, _spots(rng, family, style, box))
+                place = Place(place.id, box, family, style, _spots(rng, family, box))
             places.append(place)
             x += wide
         y += high
@@ -172,7 +173,7 @@ def _near_grid(slots: int) -> tuple[int, int]:
     return -(-slots // rows), rows
 
 
-def _shares(rng: np.random.Generator, n: int, spread: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _shares(rng: np.random.Generator, n: int, spread: float) -> npt.NDArray[Any]:
     raw = 1 + rng.uniform(-spread, spread, n)
     return np.asarray(raw / raw.sum())
 
@@ -270,7 +271,7 @@ def _hidden(rng: np.random.Generator, w: float, h: float, number: int) -> Family
 
 
 def _spots(
-    rng: np.random.Generator, family: Family, style: str, box: tuple[float, float, float, float]
+    rng: np.random.Generator, family: Family, box: tuple[float, float, float, float]
 ) -> list[tuple[float, float, float]]:
     """Free-standing spots in `box`: none touches another whatever the angle of its piece."""
     x0, y0, x1, y1 = box

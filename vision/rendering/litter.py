@@ -1,4 +1,4 @@
-"""Draw what does not belong in a rack: rags, gloves, swarf, drops and films of coolant, and things that are nobody's."""
+"""Draw what does not belong in a rack: rags, gloves, swarf, drops and films of coolant, nobody's things."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from typing import Final
 import cv2
 import numpy as np
 
-from vision.rendering.cutting import Draw, Tone, axes, pack, paint, soft
+from vision.rendering.cutting import F32, Draw, Spec, axes, pack, paint, soft
 from vision.rendering.sprites import SCALE, Texture, bytes_of, mottle
 
 
-def draw_rag(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_rag(spec: Spec) -> Texture:
     """A crumpled rag with folds, oil spots and a frayed edge."""
+    size, width, tone, rng = spec.size, spec.width, spec.tone, spec.rng
     x, y = axes(size, width)
     t = np.arctan2(y / width, x / size)
     wobble = sum(float(rng.uniform(0.02, 0.07)) * np.cos(k * t + float(rng.uniform(0, 6.3))) for k in (2, 3, 4, 5, 7))
     n = 4.0
     r = ((np.abs(x) * 2 / size) ** n + (np.abs(y) * 2 / width) ** n) ** (1 / n)
-    edge = (r - 0.86 - wobble + mottle(rng, *x.shape, 5.0) * 0.008) * min(size, width) / 2
-    folds = np.zeros(x.shape, np.float32)
+    edge = (r - 0.86 - wobble + mottle(rng, x.shape[0], x.shape[1], 5.0) * 0.008) * min(size, width) / 2
+    folds: F32 = np.zeros(x.shape, np.float32)
     for _ in range(7):
         a, phase = rng.uniform(0, np.pi), rng.uniform(0, 6.3)
-        bend = mottle(rng, *x.shape, size * 0.6) * 1.2
+        bend = mottle(rng, x.shape[0], x.shape[1], size * 0.6) * 1.2
         folds += (
             np.abs(np.sin((x * np.cos(a) + y * np.sin(a)) * 2 * np.pi / (size * rng.uniform(0.35, 0.9)) + phase + bend))
             ** 3
         )
     folds = folds / 7
     weave = 0.03 * np.sin(x * 3.2) * np.sin(y * 3.2)
-    oil = np.clip(mottle(rng, *x.shape, size * 0.3) - 0.9, 0, 1) * 0.45
+    oil = np.clip(mottle(rng, x.shape[0], x.shape[1], size * 0.3) - 0.9, 0, 1) * 0.45
     gain = 0.72 + 0.55 * folds + weave - oil
     height = bytes_of(90 + 260 * folds).astype(np.float32)
     return pack(
@@ -40,21 +41,22 @@ def draw_rag(form: str, size: float, width: float, tone: Tone, rng: np.random.Ge
     )
 
 
-def draw_glove(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_glove(spec: Spec) -> Texture:
     """A work glove lying flat: palm, four fingers, thumb, knitted cuff."""
+    size, width, tone, rng = spec.size, spec.width, spec.tone, spec.rng
     x, y = axes(size, width)
-    l, w = size / 2, width / 2
-    edge = _capsule(x, y, -l * 0.25, 0, l * 0.1, 0, w * 0.62)
+    half, w = size / 2, width / 2
+    edge = _capsule(x, y, -half * 0.25, 0, half * 0.1, 0, w * 0.62)
     for k in range(4):
         v = (k - 1.5) * w * 0.36
-        tip = l * (0.78, 0.92, 0.9, 0.7)[k]
-        edge = np.minimum(edge, _capsule(x, y, l * 0.1, v * 0.9, tip, v * 1.15, w * 0.18))
-    edge = np.minimum(edge, _capsule(x, y, -l * 0.2, w * 0.4, l * 0.25, w * 0.8, w * 0.19))
-    edge = np.minimum(edge, _capsule(x, y, -l * 0.85, 0, -l * 0.3, 0, w * 0.5))
+        tip = half * (0.78, 0.92, 0.9, 0.7)[k]
+        edge = np.minimum(edge, _capsule(x, y, half * 0.1, v * 0.9, tip, v * 1.15, w * 0.18))
+    edge = np.minimum(edge, _capsule(x, y, -half * 0.2, w * 0.4, half * 0.25, w * 0.8, w * 0.19))
+    edge = np.minimum(edge, _capsule(x, y, -half * 0.85, 0, -half * 0.3, 0, w * 0.5))
     inner = np.clip(-edge / (w * 0.3), 0, 1)
-    rough = mottle(rng, *x.shape, 9.0) * 0.07
+    rough = mottle(rng, x.shape[0], x.shape[1], 9.0) * 0.07
     gain = 0.6 + 0.42 * np.sqrt(inner) + rough
-    cuff = x < -l * 0.55
+    cuff = x < -half * 0.55
     colour = paint(tone, gain.astype(np.float32))
     colour = np.where(
         cuff[..., None], paint((205, 210, 212), (gain * (0.85 + 0.15 * np.sin(y * 1.6))).astype(np.float32)), colour
@@ -67,14 +69,15 @@ def draw_glove(form: str, size: float, width: float, tone: Tone, rng: np.random.
     )
 
 
-def _capsule(x: np.ndarray, y: np.ndarray, ax: float, ay: float, bx: float, by: float, radius: float) -> np.ndarray:  # type: ignore[type-arg]  # any float array
+def _capsule(x: F32, y: F32, ax: float, ay: float, bx: float, by: float, radius: float) -> F32:
     dx, dy = bx - ax, by - ay
     t = np.clip(((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-6), 0, 1)
     return np.asarray(np.hypot(x - ax - t * dx, y - ay - t * dy) - radius)
 
 
-def draw_swarf(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_swarf(spec: Spec) -> Texture:
     """A tangle of curled chips (``swarf``) or a few short ones (``chips``)."""
+    form, size, width, tone, rng = spec.form, spec.size, spec.width, spec.tone, spec.rng
     h, w = int(width * SCALE) + 6, int(size * SCALE) + 6
     colour, alpha = np.zeros((h, w, 3), np.uint8), np.zeros((h, w), np.uint8)
     height = np.zeros((h, w), np.uint8)
@@ -103,8 +106,9 @@ def draw_swarf(form: str, size: float, width: float, tone: Tone, rng: np.random.
     return Texture(np.dstack((colour, alpha)), bytes_of(np.dstack((gloss, height))))
 
 
-def draw_drop(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_drop(spec: Spec) -> Texture:
     """A clear ``drop`` of coolant, or a wet ``film`` with its bright rim."""
+    form, size, width, tone, rng = spec.form, spec.size, spec.width, spec.tone, spec.rng
     x, y = axes(size, width)
     t = np.arctan2(y, x)
     wobble = sum(float(rng.uniform(0.0, 0.08)) * np.cos(k * t + float(rng.uniform(0, 6.3))) for k in (2, 3, 5))
@@ -112,7 +116,7 @@ def draw_drop(form: str, size: float, width: float, tone: Tone, rng: np.random.G
     inside = np.clip((1 - r) * min(size, width) / 2, 0, 1)
     rim = np.exp(-(((r - 0.93) / 0.06) ** 2))
     if form == "film":
-        alpha = inside * (38 + 70 * rim + 22 * mottle(rng, *x.shape, size * 0.2))
+        alpha = inside * (38 + 70 * rim + 22 * mottle(rng, x.shape[0], x.shape[1], size * 0.2))
         colour = paint(tone, (0.45 + 1.6 * rim).astype(np.float32))
         return pack(colour, alpha.astype(np.float32), 230 * inside.astype(np.float32), (80 * inside).astype(np.float32))
     glint = np.exp(-(((x + size * 0.16) ** 2 + (y + size * 0.18) ** 2) / (size * 0.1) ** 2))
@@ -127,8 +131,9 @@ def draw_drop(form: str, size: float, width: float, tone: Tone, rng: np.random.G
     )
 
 
-def draw_odd(form: str, size: float, width: float, tone: Tone, rng: np.random.Generator, flipped: bool) -> Texture:
+def draw_odd(spec: Spec) -> Texture:
     """Nobody's item: ``screw``, ``washer``, ``pen``, ``cap``."""
+    form, size, width, tone = spec.form, spec.size, spec.width, spec.tone
     x, y = axes(size, width if form in {"screw", "pen"} else size)
     radius = size / 2
     r = np.hypot(x, y) / radius

@@ -14,7 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from vision.rendering.items import Image
+from vision.rendering.sprites import Raster
 
 PHOTO_SPLIT: Final = {
     "train": ("170258", "170755", "170821", "171123", "171605"),
@@ -49,7 +49,7 @@ def proportion(n: int) -> float:
 
 
 @lru_cache(maxsize=16)
-def cutout(n: int) -> Image:
+def cutout(n: int) -> Raster:
     """Cut-out `n`: (h, 900, 4) uint8 BGRA, its long side along x. Raises FileNotFoundError without the photograph."""
     path = _path(n)
     picture = None if path is None else cv2.imread(str(path))
@@ -82,7 +82,7 @@ def _path(n: int) -> Path | None:
     return next(iter(sorted((where / "images").glob(f"IMG_*_{name}*"))), None)
 
 
-def _segment(picture: Image, x0: float, y0: float, x1: float, y1: float) -> Image:
+def _segment(picture: Raster, x0: float, y0: float, x1: float, y1: float) -> Raster:
     """Alpha (h, w) uint8 of the tool on its even bench: unlike the bench's fitted colour, then grab-cut."""
     h, w = picture.shape[:2]
     lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.5), cv2.COLOR_BGR2LAB).astype(np.float32)
@@ -95,8 +95,8 @@ def _segment(picture: Image, x0: float, y0: float, x1: float, y1: float) -> Imag
     mask[unlike > 45] = cv2.GC_FGD
     mask[(unlike < 7) | outside] = cv2.GC_BGD
     cv2.setRNGSeed(1)
-    cv2.grabCut(picture, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-    solid = np.where((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
+    cv2.grabCut(picture, mask, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    solid: Raster = np.where((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
     solid = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
     solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, marks, stats, _ = cv2.connectedComponentsWithStats(solid)

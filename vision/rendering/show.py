@@ -6,7 +6,7 @@ Every frame is made when it is asked for; nothing is kept. The same seed and the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -215,15 +215,14 @@ class RackShow:
     def _take_in_fault(self, after: int, choices: dict[str, Any]) -> Iterator[Shot]:
         kind = choices.pop("fault", None) or str(self.rng.choice(list(faults.BLINDING)))
         amount = choices.pop("amount", None)
-        script = cases.prepare(self, "take", choices)  # before the fault: says early when it cannot be played
-        del script
+        if not cases.possible(self, "take"):
+            raise CannotPlayError("no place is stocked and clear")
         yield from self.fault(kind, faults.some(self.rng, kind) if amount is None else float(amount))
-        yield from self._play(cases.prepare(self, "take", choices), 3)
-        answers = self.last.answers
-        shots = list(pairwise([*range(after + 4), None]))
-        clear = self.clear_fault(len(shots))
-        for (_, following), shot in zip(shots, clear, strict=True):
-            yield shot if following is not None else Shot(shot.image, shot.events, answers, shot.hands, shot.blind)
+        for shot in self._play(cases.prepare(self, "take", choices), 3):
+            yield replace(shot, answers=())
+        self.last.case = "take_in_fault"
+        yield from self.clear_fault(after + 2)
+        yield replace(self._shot([], []), answers=self.last.answers)
 
     def _shot(self, tracks: list[Track], events: list[Event], answers: tuple[Answer, ...] = (), index: int = 0) -> Shot:
         self.frames += 1
@@ -292,7 +291,7 @@ class RackShow:
                 kind=family.kind,
                 count=None if family.kind is SlotKind.HIDDEN else len(place.things),
                 capacity=None if family.kind is SlotKind.HIDDEN else len(place.spots),
-                px_per_item=round(family.width * scale, 1),
+                px_per_item=round(float(family.width) * scale, 1),
             )
 
         a, b, c, d = self.stage.area

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.rendering.items import Image
-
-Plane = npt.NDArray[np.uint8]
+Raster = npt.NDArray[Any]
+"""uint8 unless said: what OpenCV returns is typed as any number."""
 Rect = tuple[int, int, int, int]
 """x0, y0, x1, y1, px; x1 and y1 are outside."""
 
@@ -25,8 +24,8 @@ class Texture:
         relief: (h, w, 2) uint8: gloss, and height of the surface.
     """
 
-    bgra: Image
-    relief: Image
+    bgra: Raster
+    relief: Raster
 
 
 SCALE = 2
@@ -40,10 +39,10 @@ class Sprite:
 
     x: int
     y: int
-    ink: Image
-    keep: Image
-    gloss: Plane
-    solid: Plane
+    ink: Raster
+    keep: Raster
+    gloss: Raster
+    solid: Raster
 
     @property
     def rect(self) -> Rect:
@@ -54,7 +53,7 @@ class Sprite:
         return Sprite(x, y, self.ink, self.keep, self.gloss, self.solid)
 
 
-def stamp(canvas: Image, gloss: Plane | None, sprite: Sprite, ox: int = 0, oy: int = 0) -> None:
+def stamp(canvas: Raster, gloss: Raster | None, sprite: Sprite, ox: int = 0, oy: int = 0) -> None:
     """Lay `sprite` on `canvas` (and its `gloss`), whose corner has the coordinates ``(ox, oy)``."""
     x0, y0 = sprite.x - ox, sprite.y - oy
     h, w = sprite.ink.shape[:2]
@@ -95,7 +94,7 @@ def place(
     return finish(bgra, relief, x0, y0, light, height)
 
 
-def finish(bgra: Image, relief: Image, x: int, y: int, light: float, height: float) -> Sprite:
+def finish(bgra: Raster, relief: Raster, x: int, y: int, light: float, height: float) -> Sprite:
     """Light the relief, multiply by alpha and cast the shadow."""
     alpha = np.ascontiguousarray(bgra[..., 3])
     solid = cv2.merge((alpha, alpha, alpha))
@@ -131,9 +130,9 @@ def mottle(rng: np.random.Generator, height: int, width: int, grain: float) -> n
     return np.asarray(field, np.float32)
 
 
-def bytes_of(values: npt.NDArray[Any]) -> Plane:
+def bytes_of(values: npt.NDArray[Any]) -> Raster:
     """Clipped to 0..255."""
-    return np.clip(values, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
 def overlap(a: Rect, b: Rect) -> bool:

@@ -1,16 +1,14 @@
-"""The rack as it lies there: places, what is left over them, and its picture in world px, repainted where it changed."""
+"""The rack as it lies there: places, what is left over them, and its picture in world px."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 
 from vision.rendering.ground import Ground
-from vision.rendering.items import Image
 from vision.rendering.layout import Place, Wish, lay_out
-from vision.rendering.sprites import Plane, Rect, clip, overlap, stamp, union
+from vision.rendering.sprites import Raster, Rect, clip, overlap, stamp, union
 from vision.rendering.things import Thing, sprite
 
 MARGIN = 128
@@ -36,8 +34,8 @@ class Stage:
         self.ground = Ground(rng, self.size, self.area, self.places)
         self.wet: list[Thing] = []
         self.litter: list[Thing] = []
-        self.picture: Image = self.ground.picture.copy()
-        self.gloss: Plane = self.ground.gloss.copy()
+        self.picture: Raster = self.ground.picture.copy()
+        self.gloss: Raster = self.ground.gloss.copy()
         self.paint((0, 0, w, h))
 
     def place(self, slot: str) -> Place:
@@ -82,7 +80,7 @@ class Stage:
         c, d = min(x1 - shape.x, shape.solid.shape[1]), min(y1 - shape.y, shape.solid.shape[0])
         if a >= c or b >= d:
             return 0.0
-        return float(cv2.countNonZero(cv2.compare(shape.solid[b:d, a:c], 90, cv2.CMP_GT)) / ((x1 - x0) * (y1 - y0)))
+        return float(np.count_nonzero(shape.solid[b:d, a:c] > 90) / ((x1 - x0) * (y1 - y0)))
 
     def masked(self, place: Place) -> float:
         """Share of `place` hidden by what is left over it, 0..1."""

@@ -55,7 +55,7 @@ VARIANTS: Final = 6
 def texture(form: str, size: float, width: float, tone: Tone, seed: int, flipped: bool) -> Texture:
     """The thing in its own axes, long side along x."""
     draw = FORMS[form.split(":", 1)[0]]
-    return draw(form, size, width, tone, np.random.default_rng((seed, 71)), flipped)
+    return draw(cutting.Spec(form, size, width, tone, np.random.default_rng((seed, 71)), flipped))
 
 
 @lru_cache(maxsize=4096)
