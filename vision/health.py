@@ -18,6 +18,7 @@ import numpy.typing as npt
 from vision.detectors.base import Frame
 from vision.fiducials import TaughtMarkers, find_markers
 from vision.privacy import Outline
+from vision.registration import SMALL_PX
 from vision.slots import Rack
 
 Code = Literal["ok", "dark", "covered", "frozen", "dirty", "flicker", "closed"]
@@ -25,13 +26,13 @@ DrawerState = Literal["open", "partial", "closed"]
 Plane = npt.NDArray[np.float32]
 
 BEGINS_S: Final[dict[Code, float]] = {
-    "frozen": 15.0, "dark": 1.0, "covered": 2.0, "closed": 0.6, "flicker": 3.0, "dirty": 15.0,
+    "frozen": 15.0, "dark": 1.0, "closed": 0.6, "covered": 2.0, "flicker": 3.0, "dirty": 15.0,
 }  # fmt: skip
 """How long each is seen before it is said, s, in order of rank. A compressed stream may repeat a still picture until
-its next key frame (seconds), so `frozen` is slow."""
+its next key frame (seconds), so `frozen` is slow. A drawer's front looks like paper over the lens: closed is first."""
 
 ENDS_S: Final[dict[Code, float]] = {
-    "frozen": 0.4, "dark": 1.0, "covered": 1.0, "closed": 0.6, "flicker": 5.0, "dirty": 5.0,
+    "frozen": 0.4, "dark": 1.0, "closed": 0.6, "covered": 1.0, "flicker": 3.0, "dirty": 5.0,
 }  # fmt: skip
 
 DARK_LEVEL: Final = 10.0
@@ -54,6 +55,8 @@ _TINT_TOLD: Final = 0.12
 _GRID: Final = (96, 54)
 _HIDDEN_EVERY_S: Final = 0.5
 _DRAWER_STILL_S: Final = 2.0
+_DRAWER_TURN: Final = 1.2
+_DRAWER_NEAR: Final = 0.06
 _CELL: Final = 16
 _NEW_SHARE: Final = 0.012
 _NEW_EDGE: Final = 0.2  # of the level
@@ -344,16 +347,21 @@ class Health:
 def drawer_state(
     frame: Frame, markers: TaughtMarkers, tolerance: float, before: DrawerState | None = None
 ) -> DrawerState:
-    """By its markers: open where at least half stand within `tolerance` px of where they were taught (a quarter more
-    once open), closed where none is seen, partial between.
+    """By its markers: open where at least half stand within `tolerance` px of where they were taught, or where
+    together they show no more than a camera's push (`SMALL_PX`) or a turn, which no drawer makes; closed where none is
+    seen, partial between.
     """
     if before == "open" and 2 * _near(frame, markers, 1.25 * tolerance) >= len(markers.ids):
         return "open"
-    found = {m.id: m for m in find_markers(frame, markers.ids)}
-    near = sum(float(np.linalg.norm(m.centre - markers.now[i])) <= tolerance for i, m in found.items())
-    if 2 * near >= len(markers.ids):
+    found = find_markers(frame, markers.ids)
+    if not found:
+        return "closed"
+    away = {m.id: float(np.linalg.norm(m.centre - markers.now[m.id])) for m in found}
+    if 2 * sum(distance <= max(tolerance, SMALL_PX) for distance in away.values()) >= len(markers.ids):
         return "open"
-    return "partial" if found else "closed"
+    fit = markers.fit(found, np.eye(3))
+    turn = 0.0 if fit is None else abs(float(np.degrees(np.arctan2(fit.matrix[1, 0], fit.matrix[0, 0]))))
+    return "open" if turn > _DRAWER_TURN and min(away.values()) < _DRAWER_NEAR * frame.shape[1] else "partial"
 
 
 def _near(frame: Frame, markers: TaughtMarkers, reach: float) -> int:

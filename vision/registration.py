@@ -34,6 +34,7 @@ RESIDUAL_PX: Final = 2.5
 
 _JITTER_PX: Final = 1.0
 _WEAK_JITTER_PX: Final = 2.5
+_DOUBTFUL_PX, _WEAK_RESIDUAL_PX = 1.0, 0.5
 _SCALE: Final = (0.7, 1.4)
 _LEAST_ALIKE: Final = 0.35
 _LEAST_SHARE: Final = 0.2
@@ -121,9 +122,10 @@ class Registration:
                 f"to {frame.shape[1]}x{frame.shape[0]}"
             )
         fix = self._by_markers(frame)
-        if fix is None or (fix.weak and fix.kind == "large"):
-            look = self._by_look(frame)
-            fix = look if fix is None or look.kind in ("still", "small") else fix
+        if fix is None or fix.residual_px > (_WEAK_RESIDUAL_PX if fix.weak else _DOUBTFUL_PX):
+            look = self._by_look(frame)  # a marker half hidden or cut by the outline pulls the others askew
+            if fix is None or (look.by == "look" and look.residual_px < fix.residual_px):
+                fix = look
         if fix.kind == "small":
             log.info("rack followed: %.1f px, %.2f deg, by %s", fix.moved_px, fix.turned_deg, fix.by)
             self._held = fix.homography
