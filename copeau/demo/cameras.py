@@ -10,6 +10,7 @@ demo's closing count.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import signal
 import threading
@@ -19,13 +20,18 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from copeau.demo.rack_show import rendered_rack
-from copeau.demo.show import DATA, FPS, Shown, closing
+from copeau.demo.show import DATA, FPS, Shown, closing, encode
 
 BOUNDARY = b"frame"
 CLIP_REST_S = 6.0
 START_REST_S = 6.0
 """Nothing happens before somebody has watched for so long: an agent first learns what lies there."""
+
+_NOISE, _VARIANTS = 1.5, 13
 
 
 def clip() -> Iterator[Shown]:
@@ -35,13 +41,24 @@ def clip() -> Iterator[Shown]:
     """
     frames = [path.read_bytes() for path in sorted((DATA / "clip" / "frames").glob("*.jpg"))]
     taken, returned = 213 // 3, 400 // 3
+    resting = alive(frames[0])
     while True:
         for _ in range(int(CLIP_REST_S * FPS)):
-            yield Shown(frames[0], [])
+            yield Shown(next(resting), [])
         if closing.is_set():
             continue
         for index, jpeg in enumerate(frames):
             yield Shown(jpeg, [("A", -1)] if index == taken else [("A", 1)] if index == returned else [])
+
+
+def alive(jpeg: bytes) -> Iterator[bytes]:
+    """One picture over and over with a sensor's noise: the very same bytes would be a frozen camera's."""
+    still = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if still is None:
+        raise ValueError("the picture cannot be decoded")
+    dice = np.random.default_rng(1)
+    noisy = [np.clip(still + dice.normal(0, _NOISE, still.shape), 0, 255).astype(np.uint8) for _ in range(_VARIANTS)]
+    return itertools.cycle([encode(image) for image in noisy])
 
 
 class Camera:
@@ -72,9 +89,9 @@ class Camera:
 
     def _after_start(self) -> Iterator[Shown]:
         show = self._show()
-        first = next(show)
+        first = alive(next(show).jpeg)
         while self._watched_at is None or time.monotonic() - self._watched_at < START_REST_S:
-            yield first
+            yield Shown(next(first), [])
         yield from show
 
     def next(self, after: int) -> tuple[int, bytes]:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -39,10 +39,13 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         directory.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, command: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, command: Sequence[str | Path], more: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """`more`: environment variables beside ours."""
         log = (self._directory / f"{name}.log").open("ab")
         self._logs.append(log)
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "COPEAU_RACKS_BEGIN": "automatic"} | dict(more or {})
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
@@ -54,9 +57,11 @@ class Processes:
         self._running[name] = process
         return process
 
-    def copeau(self, name: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
+    def copeau(
+        self, name: str, *arguments: str | Path, more: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start one of our own commands with this interpreter."""
-        return self.start(name, [sys.executable, "-m", "copeau.cli", "-v", *arguments])
+        return self.start(name, [sys.executable, "-m", "copeau.cli", "-v", *arguments], more)
 
     def log(self, name: str) -> Path:
         return self._directory / f"{name}.log"

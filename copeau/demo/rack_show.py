@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
+from contracts import racks
 from copeau.demo.show import FPS, Shown, closing, encode
 from vision.rendering.live import LiveRack, Stretch
 
@@ -30,17 +30,25 @@ def rendered_rack(seed: int = SEED) -> Iterator[Shown]:
         yield from _shown(live.session("nothing" if choose.random() < 0.15 else wanted))
 
 
-def write_rack(path: Path, names: dict[str, str], seed: int = SEED) -> list[dict[str, Any]]:
-    """Write the scene's ``rack.json``, items named by `names[class]`; its slots, each with the `count` it starts
-    with.
+def write_rack(path: Path, names: dict[str, str], seed: int = SEED) -> racks.RackDescription:
+    """Write the scene's ``rack.json`` as somebody taught it: items named by `names[class]`, the counts it starts with,
+    and the outline beyond which nothing is looked at.
     """
     live = LiveRack(seed)
-    rack: dict[str, Any] = live.rack
+    height, width = live.rest(1).frames[0].shape[:2]
     counts = {slot.id: len(slot.items) for slot in live.scene.slots}
-    for slot in rack["slots"]:
-        slot["item"] = names[slot["class"]].format(slot=slot["id"])
-    path.write_text(json.dumps(rack, indent=1) + "\n", encoding="utf-8")
-    return [slot | {"count": counts[slot["id"]]} for slot in rack["slots"]]
+    drawn = racks.parse(live.rack)
+    described = racks.RackDescription(
+        slots=[
+            msgspec.structs.replace(slot, item=names[slot.klass].format(slot=slot.id), count=counts[slot.id])
+            for slot in drawn.slots
+        ],
+        picture=(width, height),
+        outline=drawn.outline or [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)],
+        markers=drawn.markers,
+    )
+    path.write_bytes(racks.dump(described))
+    return described
 
 
 def _shown(stretch: Stretch) -> Iterator[Shown]:

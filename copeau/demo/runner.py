@@ -18,6 +18,7 @@ from typing import Any
 
 from central.core.settings import Settings
 from cnc_bridge.testing import linuxcnc_sim
+from contracts import racks
 from copeau.demo import stage
 from copeau.demo.counts import backlog, closing_counts, made_by_agents, shown_by_cameras
 from copeau.demo.operators import Operator, Terminal
@@ -52,8 +53,9 @@ class Demo:
         url = self.database_url or f"sqlite:///{self.directory / 'copeau.db'}"
         self._broker = Broker(self.directory / "broker")
         self._settings = Settings(
-            database_url=url, site=SITE, port=self.port, broker_port=self._broker.port, host="127.0.0.1"
-        )
+            database_url=url, site=SITE, port=self.port, broker_port=self._broker.port, host="127.0.0.1",
+            racks_begin="automatic",
+        )  # fmt: skip
         self._operators: list[Operator] = []
         self._camera_pid = 0
         self._configs: dict[str, Path] = {}
@@ -65,17 +67,19 @@ class Demo:
         work = self.directory
         shutil.copy(DATA / "clip" / "rack.json", work / "rack-b.json")
         shutil.copytree(DATA / "labels", work / "labels", ignore=shutil.ignore_patterns("LICENSE*"))
-        slots = write_rack(work / "rack-a.json", stage.RACK_A)
+        taught = {"rack-a": write_rack(work / "rack-a.json", stage.RACK_A)}
+        taught["rack-b"] = racks.parse((work / "rack-b.json").read_bytes())
         no_linuxcnc = linuxcnc_sim.missing()
-        asyncio.run(stage.set_up(self._settings, slots, mill=not no_linuxcnc))
+        asyncio.run(stage.set_up(self._settings, taught, mill=not no_linuxcnc))
         camera, shdr, opcua = free_port(), free_port(), free_port()
         run = self._processes
         self._broker.start()
         address = f"127.0.0.1:{self._broker.port}"
         database = self._settings.database_url
         run.copeau(
-            "central", "central", "--database", database, "--port", str(self.port), "--broker", address, "--site", SITE
-        )
+            "central", "central", "--database", database, "--port", str(self.port), "--broker", address, "--site", SITE,
+            more={"COPEAU_RACKS_BEGIN": self._settings.racks_begin},
+        )  # fmt: skip
         cameras = run.start("cameras", [sys.executable, "-m", "copeau.demo.cameras", str(camera), work / "truth"])
         self._camera_pid = cameras.pid
         run.copeau("tour-1", "cnc", "replay", "--port", str(shdr), "--speed", "1.5", "--loop")

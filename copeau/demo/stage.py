@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from central.offline import prepare
 from central.people import service as people
 from central.programmes import service as programmes
 from central.programmes.service import Actor
+from central.racks import service as racks
 from central.stock import service as stock
 from central.work import service as work
 from central.work.service import Debit
+from contracts.racks import RackDescription
 
 OPERATORS = {"p-op1": "Opérateur 1", "p-op2": "Opérateur 2"}
 RACK_A = {"insert": "PLAQ-{slot}", "drill": "FORET-{slot}", "endmill": "FRAISE-{slot}"}
@@ -30,6 +32,7 @@ RACK_B = {
     "B": ("DEGRIPPANT", "Dégrippant, flacon 1 L"),
     "C": ("ALCOOL-ISO", "Alcool isopropylique, flacon 1 L"),
 }
+RACKS = {"rack-a": "Tiroir d'outils (image de synthèse)", "rack-b": "Étagère de flacons (vraie vidéo)"}
 LABELLED = {
     "3574660239843": ("GANTS-9", "Gants de protection, taille 9", "ppe"),
     "8032754490297": ("LUNETTES", "Lunettes de protection", "ppe"),
@@ -67,12 +70,14 @@ def operations_of(person: str) -> list[str]:
     return {"p-op1": ["OF118-10", "OF118-20"], "p-op2": ["OF121-10", "OF121-20"]}[person]
 
 
-async def set_up(settings: Settings, rack_slots: list[dict[str, Any]], *, mill: bool = False) -> None:
+async def set_up(settings: Settings, taught: Mapping[str, RackDescription], *, mill: bool = False) -> None:
     """Describe the shop in an empty database. Raises `DatabaseBusy` while a centre runs on it."""
     async with prepare(settings) as units, units.begin() as uow:
         for person, name in OPERATORS.items():
             await people.add_person(uow, name, person_id=person, badge=person.upper())
-        await _stock(uow, rack_slots)
+        await _stock(uow, taught["rack-a"])
+        for rack, label in RACKS.items():
+            await racks.teach(uow, rack, taught[rack], by="p-methodes", label=label, comment="Mise en service")
         for code, label, kind, controller in (
             *TOURS,
             *([MILL] if mill else []),
@@ -95,11 +100,10 @@ async def _programme(uow: UnitOfWork) -> None:
         await programmes.act(uow, who, version.id, step)
 
 
-async def _stock(uow: UnitOfWork, rack_slots: list[dict[str, Any]]) -> None:
-    for slot in rack_slots:
-        code = str(slot["item"])
-        label = f"{_LABELS[slot['class']]} (case {slot['id']})"
-        await _item(uow, code, label, slot["class"], f"rack-a/{slot['id']}", int(slot["count"]) * 1000, minimum=1000)
+async def _stock(uow: UnitOfWork, rack: RackDescription) -> None:
+    for slot in rack.slots:
+        label = f"{_LABELS[slot.klass]} (case {slot.id})"
+        await _item(uow, slot.item, label, slot.klass, f"rack-a/{slot.id}", (slot.count or 0) * 1000, minimum=1000)
     for slot_id, (code, label) in RACK_B.items():
         await _item(uow, code, label, "other", f"rack-b/{slot_id}", 1000)
     for text, (code, label, item_class) in LABELLED.items():
