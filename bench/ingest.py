@@ -67,7 +67,9 @@ def _centre(folder: Path, url: str, rate: int, seconds: float) -> dict[str, Any]
         command = [sys.executable, "-m", "copeau.cli", "central", "--database", url, "--port", str(port)]
         command += ["--broker", f"127.0.0.1:{broker.port}", "--site", SITE]
         with (folder / "centre.log").open("wb") as log:
-            centre = subprocess.Popen(command, stdout=log, stderr=log)
+            centre = subprocess.Popen(
+                command, stdout=log, stderr=log, env=os.environ | {"COPEAU_RACKS_BEGIN": "automatic"}
+            )
         try:
             _wait(port, centre, folder / "centre.log")
             before = _cpu_seconds(centre.pid)

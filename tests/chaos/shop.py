@@ -164,7 +164,13 @@ class Shop:
 
     def _start(self, name: str, command: list[str]) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self._processes[name] = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | {"COPEAU_RACKS_BEGIN": "automatic"},
+            )
 
     def _log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-2000:]

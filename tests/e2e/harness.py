@@ -42,7 +42,8 @@ class Centre:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database_url = f"sqlite:///{directory / 'copeau.db'}"
-        self._settings = {"database_url": self.database_url, "broker_port": broker_port, "port": self.port, **settings}
+        self._settings = {"database_url": self.database_url, "broker_port": broker_port, "port": self.port}
+        self._settings |= {"racks_begin": "automatic"} | settings
         self._process: subprocess.Popen[bytes] | None = None
         self.log = directory / "centre.log"
 

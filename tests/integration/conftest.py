@@ -25,7 +25,7 @@ def broker(tmp_path: Path) -> Iterator[brokers.Broker]:
 @asynccontextmanager
 async def open_centre(url: str, broker_port: int) -> AsyncIterator[Centre]:
     """The whole centre without its HTTP server."""
-    centre = Centre(Settings(_env_file=None, database_url=url, broker_port=broker_port))
+    centre = Centre(Settings(_env_file=None, database_url=url, broker_port=broker_port, racks_begin="automatic"))
     await centre.open()
     try:
         yield centre
