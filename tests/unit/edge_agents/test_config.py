@@ -246,3 +246,89 @@ def test_where_programmes_are_fetched_from(folder: Path, centre: str, address: s
 def test_an_address_of_the_centre_that_is_none_is_said(folder: Path) -> None:
     (said,) = complaints(folder, '[agent]\nname = "pi-1"\n[centre]\nhttp = "nas:8000"\n')
     assert 'line 4: centre.http: an address is written "http://nas:8000"' in said
+
+
+def test_a_rack_s_second_signals_and_its_badge_reader(folder: Path) -> None:
+    (folder / "models.pem").write_text("a key")
+    config = load(
+        write(
+            folder,
+            """
+[agent]
+name = "pi-1"
+
+[pictures]
+hours = 24
+
+[[rack]]
+name = "rack-a"
+source = "0"
+idle_fps = 1
+model_key = "models.pem"
+
+[[scanner]]
+name = "badge-rack-a"
+post = "rack-a"
+keyboard = "/dev/input/by-id/badge-event-kbd"
+
+[[scale]]
+name = "balance-b3"
+serial = "/dev/ttyUSB1"
+place = "rack-a/B3"
+unit_g = 12.4
+bin_g = 200
+
+[[contact]]
+name = "porte-rack-a"
+rack = "rack-a"
+input = 17
+
+[[contact]]
+name = "barriere-z1"
+place = "rack-a/Z1"
+input = { pin = 27, active_low = false }
+open_when = "active"
+""",
+        )
+    )
+    assert config.part_names == ["rack-a", "badge-rack-a", "balance-b3", "porte-rack-a", "barriere-z1"]
+    assert (config.scanner[0].post, config.scanner[0].action) == (config.rack[0].name, "identify")
+    assert (config.contact[0].input.pin, config.contact[0].open_when) == (17, "inactive")
+    assert config.pictures.hours == 24
+    assert config.rack[0].model_key == folder / "models.pem"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("[pictures]\nhours = 73", "pictures.hours: input should be less than or equal to 72; it is 73"),
+        (
+            '[[contact]]\nname = "porte"\nrack = "rack-x"\ninput = 17',
+            "contact[1].rack: no rack here is called `rack-x`: did you mean `rack-a`?",
+        ),
+        (
+            '[[contact]]\nname = "porte"\ninput = 17',
+            "contact[1]: give `rack` (its camera is woken), `place` (each opening is asked about), or both",
+        ),
+        (
+            '[[scale]]\nname = "b"\nserial = "/dev/ttyUSB0"\nplace = "B3"\nunit_g = 0',
+            "scale[1].unit_g: input should be greater than 0; it is 0",
+        ),
+        (
+            '[[scale]]\nname = "images"\nserial = "/dev/ttyUSB0"\nplace = "B3"\nunit_g = 1',
+            "scale[1].name: `images` is a part of every agent's own: choose another name",
+        ),
+        (
+            '[[rack]]\nname = "rack-b"\nsource = "0"\nmodel_key = "none.pem"',
+            "rack[2]: model_key: no such file {folder}/none.pem: copy the public key that signs models here",
+        ),
+        (
+            '[[rack]]\nname = "rack-b"\nsource = "0"\nfps = 2\nidle_fps = 5',
+            "rack[2]: `idle_fps` is at most `fps`",
+        ),
+    ],
+)
+def test_what_is_wrong_about_racks_is_said_with_its_fix(folder: Path, table: str, said: str) -> None:
+    text = f'[agent]\nname = "pi-1"\n\n[[rack]]\nname = "rack-a"\nsource = "0"\n\n{table}\n'
+    (line,) = complaints(folder, text)
+    assert line.partition(": ")[2] == said.format(folder=folder)
