@@ -612,28 +612,38 @@ def _stacked(show: RackShow, script: Script, choices: dict[str, Any]) -> None:
         lambda p: _countable(show, 1)(p) and not p.family.holes,
         "countable, stocked, and not of holes",
     )
-    base = list(place.things.values())[int(show.rng.integers(len(place.things)))]
-    off = place.family.width * float(show.rng.uniform(0.15, 0.5))
-    a = float(show.rng.uniform(0, 6.28))
-    x0, y0, x1, y1 = place.box
-    m = place.family.width * 0.5
-    x = float(np.clip(base.x + off * np.cos(a), x0 + m, max(x0 + m, x1 - m)))
-    y = float(np.clip(base.y + off * np.sin(a), y0 + m, max(y0 + m, y1 - m)))
+    spot, laid = _on_top(show.rng, place)
     track = _track(show, script)
-    piece = place.family.make(show.rng)
-    track.held = piece.to(0, 0, track.arm.angle)
-    _reach(show, track, x, y, "pinch")
+    track.held = laid.to(0, 0, track.arm.angle)
+    _reach(show, track, laid.x, laid.y, "pinch")
     track.stay(show.rng, _frames(show, 1, 3), "pinch")
 
     def do(track: Track) -> None:
         track.held = None
-        turn = float(show.rng.uniform(0, 6.28)) if place.family.klass == "insert" else float(show.rng.normal(0, 0.25))
-        laid = replace(piece.to(x, y, base.angle + turn), height=piece.height * 1.9)
-        place.things[1000 + len(place.things)] = laid
+        place.things[spot] = laid
         script.note(place, 1, show.stage.rect_of([laid]))
 
     track.stay(show.rng, 1, "open", do)
     _away(show, track)
+
+
+def stack(rng: np.random.Generator, place: Place) -> None:
+    """Lay a piece of its own on another one of `place`."""
+    spot, laid = _on_top(rng, place)
+    place.things[spot] = laid
+
+
+def _on_top(rng: np.random.Generator, place: Place) -> tuple[int, Thing]:
+    base = list(place.things.values())[int(rng.integers(len(place.things)))]
+    off = place.family.width * float(rng.uniform(0.15, 0.5))
+    a = float(rng.uniform(0, 6.28))
+    x0, y0, x1, y1 = place.box
+    m = place.family.width * 0.5
+    x = float(np.clip(base.x + off * np.cos(a), x0 + m, max(x0 + m, x1 - m)))
+    y = float(np.clip(base.y + off * np.sin(a), y0 + m, max(y0 + m, y1 - m)))
+    turn = float(rng.uniform(0, 6.28)) if place.family.klass == "insert" else float(rng.normal(0, 0.25))
+    piece = place.family.make(rng)
+    return 1000 + len(place.things), replace(piece.to(x, y, base.angle + turn), height=piece.height * 1.9)
 
 
 def _lid_opened(show: RackShow, script: Script, choices: dict[str, Any]) -> None:

@@ -95,12 +95,12 @@ def render_hand_picture(seed: int, material: Material) -> tuple[Image, list[Box]
 
 
 def rack_pictures(seed: int, count: int, material: Material) -> Iterator[tuple[Image, list[Box]]]:
-    """`count` pictures (`SIDE`, `SIDE`, 3) from sessions on whole rendered racks, some with a photographed hand more."""
+    """`count` pictures (`SIDE`, `SIDE`, 3) of sessions on whole rendered racks, some with a photographed hand more."""
     rng = np.random.default_rng((seed, 43))
     given = 0
     while given < count:
         show = RackShow(int(rng.integers(6_000_000, 9_000_000)), int(rng.choice([12, 24, 40, 96])), (1280, 720))
-        for shot in _sampled(show, rng, sessions=6):
+        for shot in _sampled(show, rng, sessions=5):
             picture, boxes = _seen(shot, rng)
             if material.hands and rng.random() < 0.25:
                 extra = _paste(picture, material.hands[int(rng.integers(len(material.hands)))], rng)
@@ -116,7 +116,7 @@ def _sampled(show: RackShow, rng: np.random.Generator, sessions: int) -> Iterato
     for _ in range(sessions):
         case = str(rng.choice(["take", "take_several", "two_hands", "nothing", "forearm", "put_back", "rag_left"]))
         try:
-            yield from (shot for number, shot in enumerate(show.act(case, after=2)) if number % 5 == 2)
+            yield from (shot for number, shot in enumerate(show.act(case, after=2)) if number % 3 == 2)
         except CannotPlayError:
             continue
 

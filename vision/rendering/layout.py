@@ -164,7 +164,7 @@ def lay_out(rng: np.random.Generator, wish: Wish, area: tuple[float, float, floa
             x += wide
         y += high
     for place in places:
-        _stock(rng, place, wish.fill)
+        stock(rng, place, wish.fill)
     return places
 
 
@@ -303,7 +303,8 @@ def _spots(
     ]
 
 
-def _stock(rng: np.random.Generator, place: Place, fill: float) -> None:
+def stock(rng: np.random.Generator, place: Place, fill: float) -> None:
+    """Lay pieces on about `fill` of the spots of an empty place."""
     if place.family.klass == "bulk":
         place.heap = heap(rng, place)
         return

@@ -58,19 +58,23 @@ class Stage:
     def paint(self, rect: Rect) -> Rect:
         """Draw the rectangle again; returns it clipped to the world."""
         rect = clip(rect, *self.size)
+        near = [place for place in self.places if place.guests or overlap(rect, self.box_of(place))]
+        x0, y0, x1, y1 = rect
+        here = np.s_[y0:y1, x0:x1]
+        self.picture[here], self.gloss[here] = self.draw(rect, near, self.litter)
+        return rect
+
+    def draw(self, rect: Rect, places: Iterable[Place], litter: Iterable[Thing]) -> tuple[Raster, Raster]:
+        """Picture and gloss of `rect` (inside the world) with what lies in `places`, the wet spots and `litter`."""
         x0, y0, x1, y1 = rect
         here = np.s_[y0:y1, x0:x1]
         canvas, gloss = self.ground.picture[here].copy(), self.ground.gloss[here].copy()
-        for place in self.places:
-            if not overlap(rect, self.box_of(place)) and not place.guests:
-                continue
+        for place in places:
             for thing in (*place.heap, *(t for _, t in sorted(place.things.items())), *place.guests):
                 stamp(canvas, gloss, sprite(thing, self.light), x0, y0)
-        for thing in (*self.wet, *self.litter):
+        for thing in (*self.wet, *litter):
             stamp(canvas, gloss, sprite(thing, self.light), x0, y0)
-        self.picture[here] = canvas
-        self.gloss[here] = gloss
-        return rect
+        return canvas, gloss
 
     def covered(self, place: Place, thing: Thing) -> float:
         """Share of `place` that `thing` hides, 0..1."""
