@@ -123,6 +123,8 @@ def _changed(
     against = change.verdict == "changed" and delta * change.direction < 0 and abs(change.direction) >= _ONE_WAY
     if against:
         return Finding(before, likely, min(chance, 0.5), "review", "the judges disagree on the direction")
+    if before == 0 and taught.mode == "ask" and taught.reason == "foreign":
+        return taught
     if doubts.small:
         return Finding(before, likely, min(chance, 0.6), "review", "its items are too small to be counted unseen")
     if float(answer.before[min(before, MOST)]) < 0.3 and (taught.after is None or taught.after - before != delta):

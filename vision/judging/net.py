@@ -111,6 +111,7 @@ class SlotNetwork:
         mask: npt.NDArray[np.uint8],
         klass: str,
         turns: int = 1,
+        temperature: float | None = None,
     ) -> Answer:
         """Judge a pair.
 
@@ -119,6 +120,7 @@ class SlotNetwork:
             mask: (SIDE, SIDE) 0/1.
             klass: class of the place's items.
             turns: over how many mirrored views the logits are averaged, 1 to 4.
+            temperature: divisor of the logits; the sheet's when None.
         """
         sums: list[Any] = []
         for flip in _FLIPS[:turns]:
@@ -130,7 +132,7 @@ class SlotNetwork:
             }
             logits = self._session.run(None, feed)
             sums = [a + b for a, b in zip(sums, logits, strict=True)] if sums else list(logits)
-        scale = turns * self.limits.temperature
+        scale = turns * (self.limits.temperature if temperature is None else temperature)
         return Answer(*(_softmax(logits[0] / scale) for logits in sums))
 
 

@@ -42,6 +42,7 @@ class TrainedJudge:
     def __init__(self, model: Path | None = None) -> None:
         self._net = shared_network(model)
         self._taught = TaughtJudge()
+        self.limits = self._net.limits
         self.version = f"{self._net.version}+{self._taught.version}"
 
     def learn(self, slot: Slot, crops: Sequence[Crop], count: int | None) -> SlotMemory:
@@ -52,7 +53,7 @@ class TrainedJudge:
         if slot.kind is SlotKind.HIDDEN or slot.klass == ANY:
             return memory
         answer = self._answer(slot, memory, memory.picture, memory.look.level, crops[-1])
-        limits = self._net.limits
+        limits = self.limits
         readable = float(answer.alone[0]) >= limits.seen
         if count is not None:
             likely = float(answer.after[min(count, len(answer.after) - 1)])
@@ -85,7 +86,7 @@ class TrainedJudge:
             and slot.kind is SlotKind.COUNTABLE
             and slot.px_per_item < MIN_PX_PER_ITEM,
         )
-        return conclude(memory, look, picture, combine(memory.count, answer, change, found, self._net.limits, doubts))
+        return conclude(memory, look, picture, combine(memory.count, answer, change, found, self.limits, doubts))
 
     def dump(self, memory: SlotMemory) -> dict[str, Any]:
         """See `Judge.dump`."""
@@ -100,5 +101,10 @@ class TrainedJudge:
     ) -> Answer:
         mask = square_mask(crop.polygon, crop.pixels.shape)
         return self._net.answer(
-            prepare(memory.picture, memory.look.level), prepare(picture, level), mask, slot.klass, turns=2
+            prepare(memory.picture, memory.look.level),
+            prepare(picture, level),
+            mask,
+            slot.klass,
+            turns=2,
+            temperature=self.limits.temperature,
         )

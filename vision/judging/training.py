@@ -10,8 +10,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from vision.judging.classes import KLASSES, MOST, SIDE, STATES, STEPS
 from vision.judging.examples import Examples, render_examples, scene_examples
+from vision.judging.net import Limits
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class JudgePlan:
         rate: highest learning rate.
         threads: of torch.
         start: state dict to go on from.
+        minutes: stop after so long, the rate annealed by then; None: after `epochs`.
+        steps: stop after so many, the rate annealed by then.
     """
 
     out: Path
@@ -55,6 +58,38 @@ class JudgePlan:
     rate: float = 3e-3
     threads: int = 1
     start: Path | None = None
+    minutes: float | None = None
+    steps: int | None = None
+
+
+def shipped(out: Path) -> tuple[JudgePlan, JudgePlan]:
+    """How the shipped model was made: single places first, then places of whole racks among them."""
+    first = JudgePlan(out / "first", pairs=40_000, scenes=0, steps=2000, rate=3e-3)
+    return first, JudgePlan(
+        out, pairs=12_000, scenes=18_436, epochs=5, rate=1.5e-3, steps=800, start=first.out / "slot-judge.pt"
+    )
+
+
+def make_slot_judge(out: Path, stages: Sequence[JudgePlan] | None = None, calibration: int = 2000) -> Path:
+    """Train (`shipped` unless told), freeze the limits on seeds of their own, and write model and sheet into `out`.
+
+    Args:
+        out: folder; ``slot-judge.onnx`` and ``.json`` in it are what `vision.judging.make_judge` loads.
+        stages: plans, one after the other; the last one's `out` must be `out`.
+        calibration: pairs of each kind for the limits.
+    """
+    from vision.judging.calibrating import calibrate
+
+    plans = shipped(out) if stages is None else stages
+    for plan in plans:
+        model = train_judge(plan)
+    write_sheet(model, plans, Limits(), {})
+    sets = (
+        render_examples(out / "pairs-calibration", calibration, 2),
+        scene_examples(out / "scenes-calibration", calibration, 8),
+    )
+    write_sheet(model, plans, calibrate(model, sets), {})
+    return model
 
 
 def train_judge(plan: JudgePlan, more: tuple[Examples, ...] = ()) -> Path:
@@ -77,21 +112,26 @@ def train_judge(plan: JudgePlan, more: tuple[Examples, ...] = ()) -> Path:
     torch.manual_seed(plan.seed)
     sets = (
         render_examples(plan.out / "pairs", plan.pairs, plan.seed),
-        scene_examples(plan.out / "scenes", plan.scenes, plan.seed + 6),
+        *((scene_examples(plan.out / "scenes", plan.scenes, plan.seed + 6),) if plan.scenes else ()),
         *more,
     )
     net = SlotNet().to(memory_format=torch.channels_last)
     if plan.start is not None:
         _go_on(net, torch.load(plan.start, weights_only=True))
     log.info("%d parameters, %d pairs", sum(p.numel() for p in net.parameters()), sum(len(s) for s in sets))
-    steps = plan.epochs * (sum(len(s) for s in sets) // plan.batch)
+    steps = plan.steps or plan.epochs * (sum(len(s) for s in sets) // plan.batch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=plan.rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.rate, total_steps=steps + 1, pct_start=0.08)
     rng = np.random.default_rng(plan.seed)
     began = time.monotonic()
     running: dict[str, float] = {}
     net.train()
-    for step, batch in enumerate(_batches(sets, plan.epochs, plan.batch, rng)):
+    epochs = plan.epochs if plan.steps is None else 10_000
+    for step, batch in enumerate(_batches(sets, epochs, plan.batch, rng)):
+        done = (time.monotonic() - began) / 60 / plan.minutes if plan.minutes else step / max(steps, 1)
+        if done >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = plan.rate * _rate(done)
         inputs = {k: torch.from_numpy(v) for k, v in batch.items()}
         for name in ("before", "after"):
             inputs[name] = inputs[name].contiguous(memory_format=torch.channels_last)
@@ -101,7 +141,6 @@ def train_judge(plan: JudgePlan, more: tuple[Examples, ...] = ()) -> Path:
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
-        schedule.step()
         for name, loss in losses.items():
             running[name] = 0.98 * running.get(name, float(loss.detach())) + 0.02 * float(loss.detach())
         if step % 50 == 0:
@@ -111,6 +150,11 @@ def train_judge(plan: JudgePlan, more: tuple[Examples, ...] = ()) -> Path:
             torch.save(net.state_dict(), plan.out / "slot-judge.pt")
     torch.save(net.state_dict(), plan.out / "slot-judge.pt")
     return export(net, plan.out / "slot-judge.onnx")
+
+
+def _rate(done: float) -> float:
+    """Share of the highest learning rate: up over the first twentieth, then a cosine down to nothing."""
+    return min(done / 0.05, 0.5 + 0.5 * float(np.cos(np.pi * done))) if done < 1 else 0.0
 
 
 def _go_on(net: Any, earlier: dict[str, Any]) -> None:
@@ -141,9 +185,13 @@ def export(net: Any, target: Path) -> Path:
     return target
 
 
-def write_sheet(model: Path, plan: JudgePlan, temperature: dict[str, float], figures: dict[str, Any]) -> Path:
+def write_sheet(model: Path, plans: Sequence[JudgePlan], limits: Limits, figures: Mapping[str, Any]) -> Path:
     """The JSON sheet beside the model: what it is, what it was trained on, its frozen limits and figures."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    stages = [
+        {"pairs": p.pairs, "scenes": p.scenes, "seed": p.seed, "batch": p.batch, "rate": p.rate, "steps": p.steps}
+        for p in plans
+    ]
     sheet = {
         "name": "slot-judge",
         "version": f"slotnet-{SIDE}-{digest[:8]}",
@@ -151,9 +199,9 @@ def write_sheet(model: Path, plan: JudgePlan, temperature: dict[str, float], fig
         "states": list(STATES),
         "side": SIDE,
         "sha256": digest,
-        "trained_on": {"pairs": plan.pairs, "scenes": plan.scenes, "epochs": plan.epochs, "seed": plan.seed},
-        "calibration": temperature,
-        "figures": figures,
+        "trained_on": stages,
+        "limits": asdict(limits),
+        "figures": dict(figures),
     }
     path = model.with_suffix(".json")
     path.write_text(json.dumps(sheet, indent=1) + "\n")
