@@ -16,6 +16,7 @@ from central.machines import programmes
 from central.machines.rules.programmes import Counting
 from central.machines.store import insert_new
 from central.people import service as people
+from central.work import charging
 from central.work.models import ClockingEvent, Conflict, Operation, PartsAssigned, WorkComment
 from central.work.recompute import Claims, recompute
 from contracts.codes import BadCheck, parse_code
@@ -27,6 +28,9 @@ def register(consumers: Consumers) -> None:
     consumers.on("code.scanned", on_scanned)
     consumers.on("machine.parts", on_parts)
     consumers.on("machine.cycle", on_cycles)
+    consumers.on("stock.observed", charging.on_observed)
+    consumers.on("stock.asked", charging.on_asked)
+    consumers.on("code.scanned", charging.on_badges)
 
 
 def operation_in(text: str) -> str:
@@ -166,6 +170,7 @@ async def _apply(uow: UnitOfWork, rows: Sequence[dict[str, Any]]) -> None:
         select(ClockingEvent.id).where(ClockingEvent.fact_id.in_([row["fact_id"] for row in rows]))
     )
     await recompute(uow, {row["operation"] for row in rows}, new_events=new.all())
+    await charging.rejudge(uow, min(row["at"] for row in rows), uow.now)
 
 
 async def _printed(uow: UnitOfWork, codes: Collection[str]) -> Mapping[str, str]:
@@ -211,6 +216,8 @@ async def _name_persons(uow: UnitOfWork, badges: Sequence[Fact[CodeScanned]]) ->
             changed.append(event)
     await uow.session.flush()
     await recompute(uow, {e.operation for e in changed}, new_events=[e.id for e in changed])
+    if changed:
+        await charging.rejudge(uow, min(e.at for e in changed), uow.now)
 
 
 def _hash(comment: str) -> str | None:

@@ -18,6 +18,8 @@ from central.machines import programmes
 from central.machines import service as machines
 from central.machines.rules.programmes import Programme
 from central.machines.store import insert_new
+from central.work import charging
+from central.work.charging import ToCharge, charge_to, plan_items, planned_items, to_charge
 from central.work.load import Load, LoadLine, loads, machine_load, week_load
 from central.work.models import (
     ClockingEvent,
@@ -66,10 +68,12 @@ __all__ = [
     "PostCopy",
     "Running",
     "Summary",
+    "ToCharge",
     "UnassignedParts",
     "add_operation",
     "add_order",
     "assign_parts",
+    "charge_to",
     "clock",
     "conflicts",
     "forget_programme",
@@ -79,6 +83,8 @@ __all__ = [
     "operations",
     "orders",
     "parts_of",
+    "plan_items",
+    "planned_items",
     "post_copy",
     "running",
     "set_counting",
@@ -86,6 +92,7 @@ __all__ = [
     "set_programme_yield",
     "settle_conflict",
     "summary",
+    "to_charge",
     "unassigned_parts",
     "week_load",
 ]
@@ -233,6 +240,7 @@ async def clock(
         rework=rework,
     )
     await recompute(uow, {operation}, new_events=[event.id])
+    await charging.rejudge(uow, moment, uow.now)
 
 
 async def settle_conflict(uow: UnitOfWork, conflict_id: int, by: str) -> None:

@@ -1,0 +1,94 @@
+"""Badge, clocking, plan and pick in any order: charged right, or à imputer."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from central.people import service as people
+from central.stock import service as stock
+from central.work import service as work
+from contracts.facts import CodeScanned, WorkClocked
+from tests.integration.central.racks.conftest import Shop, pick
+
+
+async def two_at_work(shop: Shop, *, plan: bool = False) -> str:
+    """p1 on OF1-10, p2 on OF2-10; the badge's code of p1."""
+    async with shop.begin() as uow:
+        badge = (await people.add_person(uow, "Opérateur 1", person_id="p1", badge="A17")).badge_code
+        await people.add_person(uow, "Opérateur 2", person_id="p2")
+        for number in (1, 2):
+            await work.add_order(uow, f"OF{number}", quantity=10)
+            await work.add_operation(uow, f"OF{number}", 10, "Tournage")
+        if plan:
+            await work.plan_items(uow, "OF2-10", ["cnmg"])
+    assert badge is not None
+    return badge
+
+
+def clock(number: int) -> WorkClocked:
+    return WorkClocked(action="start", operation=f"OF{number}-10", person=f"p{number}", post=f"poste-{number}")
+
+
+def badge_at_rack(code: str) -> CodeScanned:
+    return CodeScanned(code=code, format="QR", post="rack-a", action="identify")
+
+
+async def charged(shop: Shop) -> tuple[str | None, str | None]:
+    async with shop.units.reading() as uow:
+        moved = (await stock.movements(uow, "CNMG"))[0]
+    return moved.person, moved.operation
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::3])
+async def test_a_badge_at_the_rack_charges_the_persons_running_operation(shop: Shop, order: tuple[int, ...]) -> None:
+    code = await two_at_work(shop)
+    facts = [
+        shop.fact(clock(1), -600),
+        shop.fact(clock(2), -600),
+        shop.fact(badge_at_rack(code), -20),
+        shop.fact(pick(before=5, why="gone"), 0),
+    ]
+    for index in order:
+        await shop.say(facts[index])
+        await shop.say(facts[index])
+    assert await charged(shop) == ("p1", "OF1-10")
+    async with shop.units.reading() as uow:
+        assert await work.to_charge(uow) == []
+        (belief,) = await stock.last_beliefs(uow, person="p1")
+    assert (belief.operation, belief.rack) == ("OF1-10", "rack-a")
+
+
+async def test_without_a_badge_the_only_running_operation_that_plans_it(shop: Shop) -> None:
+    await two_at_work(shop, plan=True)
+    await shop.say(shop.fact(clock(1), -600), shop.fact(clock(2), -600), shop.fact(pick(before=5, why="gone")))
+    assert await charged(shop) == (None, "OF2-10")
+
+
+async def test_what_nobody_knows_is_a_imputer_for_the_likely_until_a_person_says(shop: Shop) -> None:
+    await two_at_work(shop)
+    await shop.say(shop.fact(clock(1), -600), shop.fact(pick(before=5, why="gone")))
+    async with shop.begin() as uow:
+        assert await work.to_charge(uow, "p2") == []
+        (line,) = await work.to_charge(uow, "p1")
+        assert (line.item, line.likely, line.person) == ("CNMG", ["OF1-10"], None)
+        with pytest.raises(LookupError):
+            await work.charge_to(uow, line.observation, "OF9-10", "p1")
+    async with shop.begin() as uow:
+        await work.charge_to(uow, line.observation, "OF1-10", "p1")
+    assert await charged(shop) == (None, "OF1-10")
+    async with shop.begin() as uow:
+        await work.plan_items(uow, "OF1-10", [])
+        assert await work.to_charge(uow) == []
+    await shop.say(shop.fact(clock(2), -600))
+    assert await charged(shop) == (None, "OF1-10")
+
+
+async def test_the_plan_may_come_after_the_pick(shop: Shop) -> None:
+    await two_at_work(shop)
+    await shop.say(shop.fact(clock(1), -600), shop.fact(pick(before=5, why="gone")))
+    assert await charged(shop) == (None, None)
+    async with shop.begin() as uow:
+        await work.plan_items(uow, "OF1-10", ["CNMG"])
+    assert await charged(shop) == (None, "OF1-10")
