@@ -55,6 +55,7 @@ _TINT_TOLD: Final = 0.12
 _GRID: Final = (96, 54)
 _HIDDEN_EVERY_S: Final = 0.5
 _DRAWER_STILL_S: Final = 2.0
+_OTHER_TONE: Final = 0.35  # of ln(intensity)
 _DRAWER_TURN: Final = 1.2
 _DRAWER_NEAR: Final = 0.06
 _CELL: Final = 16
@@ -142,10 +143,11 @@ class Health:
         self._taught_spots = self._spots
         self._mosaic = np.zeros((_PATCH, _PATCH * max(len(self._spots), 1)), np.uint8)
         small = np.asarray(picture[self._grid], np.uint8)
-        self._taught_edges = self._edges(picture, self._level(small))
+        self._taught_edges, self._taught_tones = self._edges(picture)
         self._taught_colour = self._colour(small, self._level(small))
-        self._seen_cells = _pooled(inside.astype(np.float32)) > 0
-        self._taught_cells = cv2.dilate(self._cells(picture, self._level(small)), np.ones((3, 3), np.uint8))
+        whole = (_pooled(1.0 - inside.astype(np.float32)) == 0).astype(np.uint8)
+        self._seen_cells = whole.astype(bool)  # the paint's own edge changes with the light
+        self._taught_cells = cv2.dilate(self._cells(picture), np.ones((3, 3), np.uint8))
         self._ready = True
 
     def follow(self, homography: npt.NDArray[np.float64]) -> None:
@@ -266,8 +268,12 @@ class Health:
         """Covered: hardly any taught edge is left, and what is seen is smooth. Dirty: many are gone, the rest stays."""
         if len(self._spots) < _LEAST_PATCHES or level < DARK_LEVEL:
             return (False, ""), (False, "")
-        edges = self._edges(frame, level)
-        lost = float((edges < _LOST_SHARP * self._taught_edges).mean())
+        edges, tones = self._edges(frame)
+        ratio = edges / np.maximum(self._taught_edges, 1.0)
+        # what half a cover does to the median is no change of light: the sharpest patches say how much there is
+        gain = max(level / max(float(self._taught_colour[3]), 1.0), min(float(np.percentile(ratio, 92)), 1.0), 0.02)
+        gone = ratio < _LOST_SHARP * gain
+        lost = float(gone.mean())
         log = cv2.log(small[..., 1].astype(np.float32) + np.float32(8.0))
         both = self._inside[:, 1:] & self._inside[:, :-1]
         rough = float(np.median(np.abs(np.diff(log, axis=1))[both])) if both.any() else 0.0
@@ -275,26 +281,31 @@ class Health:
         covered = lost > covered_limit and rough < _SMOOTH
         dirty_limit = _DIRTY_BACK if self._timers["dirty"].on else _DIRTY_SHARE
         detail = f"{100 * lost:.0f} % of the taught edges are gone"
-        dirty = lost > dirty_limit and not covered and not self._has_new_edges(frame, level)
+        dirty = lost > dirty_limit and not covered and not self._has_new_edges(frame, gain)
+        if dirty:  # grease keeps a patch's tone, something before the lens has its own
+            swing = np.abs(np.log((tones[gone] + 8.0) / (gain * self._taught_tones[gone] + 8.0)))
+            if float(np.median(swing)) > _OTHER_TONE:
+                covered, dirty = True, False
         return (covered, detail), (dirty, detail)
 
-    def _has_new_edges(self, frame: Frame, level: float) -> bool:
+    def _has_new_edges(self, frame: Frame, gain: float) -> bool:
         """Sharp edges where there were none: something lies over the rack, or the camera was pushed; no dirt does
         that.
         """
-        new = (self._cells(frame, level) - self._taught_cells > _NEW_EDGE) & self._seen_cells
+        least = _NEW_EDGE * max(float(self._taught_colour[3]), 4.0)
+        new = (self._cells(frame) / np.float32(gain) - self._taught_cells > least) & self._seen_cells
         return bool(new.sum() > _NEW_SHARE * self._seen_cells.sum())
 
-    def _cells(self, picture: Frame, level: float) -> Plane:
-        """The strongest edge in each cell of the picture, of the level."""
+    def _cells(self, picture: Frame) -> Plane:
+        """The strongest edge in each cell of the picture, grey levels."""
         soft = cv2.blur(np.ascontiguousarray(picture[..., 1]), (3, 3))
         edge = np.zeros(soft.shape, np.float32)
         edge[1:-1] = cv2.absdiff(soft[2:], soft[:-2])
         edge[:, 1:-1] = np.maximum(edge[:, 1:-1], cv2.absdiff(soft[:, 2:], soft[:, :-2]))
-        return _pooled(edge) / np.float32(max(level, 4.0))
+        return _pooled(edge)
 
-    def _edges(self, frame: Frame, level: float) -> Plane:
-        """Contrast of edges in each patch, of the level, what noise adds taken off."""
+    def _edges(self, frame: Frame) -> tuple[Plane, Plane]:
+        """Contrast of edges in each patch, what noise adds taken off, and its mean tone; grey levels."""
         for i, (x, y) in enumerate(self._spots):
             self._mosaic[:, i * _PATCH : (i + 1) * _PATCH] = frame[y : y + _PATCH, x : x + _PATCH, 1]
         soft = cv2.blur(self._mosaic, (3, 3))
@@ -305,7 +316,8 @@ class Health:
         )
         top = np.partition(patches, -40, axis=1)[:, -40:].mean(1)
         base = np.median(patches, axis=1)
-        return np.asarray(np.maximum(top - 3.0 * base, 0.0) / max(level, 4.0), np.float32)
+        tones = self._mosaic.reshape(_PATCH, -1, _PATCH).mean(axis=(0, 2))
+        return np.asarray(np.maximum(top - 3.0 * base, 0.0), np.float32), np.asarray(tones, np.float32)
 
     def _choose(self, picture: Frame, seen: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
         """Where to look for sharpness: the taught picture's strongest edges, one to a cell, around the places first."""

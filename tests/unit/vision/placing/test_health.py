@@ -91,6 +91,14 @@ def test_paper_or_a_rag_over_the_lens_is_covered(watch: Watch, scene: Frame, ove
     assert watch.see(noisy(scene), 3)[-1].code == "ok"
 
 
+@pytest.mark.parametrize("tone", [25, 215])
+def test_something_soft_before_most_of_the_lens_is_covered(watch: Watch, scene: Frame, tone: int) -> None:
+    hard = np.zeros(scene.shape[:2], np.float32)
+    hard[:, :1200] = 1.0
+    share = np.asarray(cv2.GaussianBlur(hard, (0, 0), 60))[..., None]
+    assert watch.see(noisy((scene * (1 - share) + tone * share).astype(np.uint8)), 4)[-1].code == "covered"
+
+
 def test_a_short_covering_only_suspects(watch: Watch, scene: Frame) -> None:
     watch.see(noisy(scene), 1)
     assert {c.code for c in watch.see(noisy(paper()), 1.4)} == {"ok"}
