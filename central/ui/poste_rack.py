@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from central.stock import service as stock
 from central.ui.beliefs import contestable, say_no
 from central.ui.review import Way, sentence, signed
-from central.ui.routing import PageRoute
+from central.ui.routing import PageRoute, refusal
 from central.ui.templating import units_of
 from central.work import service as work
 
@@ -56,6 +56,7 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
                     "at": c.at.timestamp() * 1000,
                 }
                 for c in charges
+                if c.qty
             ],
         }
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
@@ -68,7 +69,7 @@ async def not_that(request: Request, observation: int, person: Person) -> Respon
         try:
             return JSONResponse({"proposal": await say_no(uow, observation, person, person=person)})
         except (LookupError, ValueError) as error:
-            raise HTTPException(409, sentence(error)) from error
+            return refusal(sentence(error))
 
 
 @router.post("/api/poste/questions/{proposal}")
@@ -83,7 +84,7 @@ async def how_many(
         try:
             await stock.correct(uow, proposal, signed(quantity, way), person)
         except (LookupError, ValueError) as error:
-            raise HTTPException(409, sentence(error)) from error
+            return refusal(sentence(error))
     return JSONResponse({"done": True})
 
 
@@ -96,5 +97,5 @@ async def charge(
         try:
             await work.charge_to(uow, observation, operation or None, person)
         except (LookupError, ValueError) as error:
-            raise HTTPException(409, sentence(error)) from error
+            return refusal(sentence(error))
     return JSONResponse({"done": True})

@@ -72,6 +72,7 @@ async def _screen(uow: UnitOfWork, code: str, wanted: int | None = None, message
         "question": next((q for q in questions if q.id == wanted), None),
         "person": names.get(person) if person else None,
         "slot_of": racks.slot_of,
+        "levels": await stock.rack_places(uow, code),
         "contestable": lambda belief: contestable(belief, uow.now),
         "fresh_ms": int(FRESH.total_seconds() * 1000),
         "message": message,
@@ -83,7 +84,7 @@ def _question(p: stock.ProposalView) -> Question:
     level = p.kind in LEVEL_KINDS
     way = "level" if level else "return" if p.qty > 0 else "take"
     slot = racks.slot_of(p.place or "")
-    return Question(p.id, p.label or p.item, slot, p.question, way, p.crops)
+    return Question(p.id, p.label or p.item, slot, p.question if p.kind != "doubt" else "Combien, en vrai ?", way, p.crops)
 
 
 @router.post("/rack/{code}/ecran/{observation}/pas-ca")

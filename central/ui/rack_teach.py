@@ -18,7 +18,7 @@ from central.racks.reads import commands
 from central.ui import rack_words as said
 from central.ui.programme_words import person as by_words
 from central.ui.racks import rack_or_404
-from central.ui.routing import PageRoute
+from central.ui.routing import PageRoute, refusal
 from central.ui.shell import USER, full_page
 from central.ui.templating import render, units_of
 from contracts.racks import MIN_PX_PER_ITEM, RackDescription, RackDescriptionError, SlotKind, parse
@@ -112,7 +112,7 @@ async def photo(request: Request, code: str) -> Response:
         try:
             await racks.show(uow, code, by=USER)
         except ValueError as error:
-            raise HTTPException(409, str(error)) from error
+            return refusal(str(error))
         await racks.note_viewing(uow, code, USER)
     return JSONResponse({"asked": True})
 
@@ -124,16 +124,15 @@ async def teach(request: Request, code: str, taught: Taught) -> Response:
         rack = await rack_or_404(uow, code)
         newest = await racks.description(uow, code)
         if (newest.number if newest else None) != taught.base:
-            raise HTTPException(
-                409,
+            return refusal(
                 f"Quelqu’un a enregistré la version {newest.number if newest else '–'} entre-temps : "
-                "rechargez la page, puis refaites ce changement.",
+                "rechargez la page, puis refaites ce changement."
             )
         try:
             described = checked(taught.description)
             done = await racks.teach(uow, code, described, by=USER, label=rack.label, comment=taught.comment)
         except ValueError as error:
-            raise HTTPException(422, str(error)) from error
+            return refusal(str(error))
     if rack.agent is None:
         message = (
             f"Version {done.number} enregistrée. Aucune carte ne parle pour ce rayonnage : elle la recevra ensuite."

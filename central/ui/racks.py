@@ -20,7 +20,7 @@ from central.stock import service as stock
 from central.stock.schemas import PlaceStock
 from central.ui import formats
 from central.ui import rack_words as said
-from central.ui.routing import PageRoute
+from central.ui.routing import PageRoute, refusal
 from central.ui.shell import USER, full_page
 from central.ui.templating import STATIC, render, units_of
 
@@ -193,7 +193,7 @@ async def watch(request: Request, code: str) -> Response:
         try:
             await racks.show(uow, code, by=USER, seconds=WATCH_S)
         except ValueError as error:
-            raise HTTPException(409, str(error)) from error
+            return refusal(str(error))
         await racks.note_viewing(uow, code, USER)
     return Response(status_code=204)
 

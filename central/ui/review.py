@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from central.core.uow import UnitOfWork
@@ -12,7 +12,7 @@ from central.people import service as people
 from central.stock import service as stock
 from central.stock.schemas import ProposalView
 from central.ui import rack_words as said
-from central.ui.routing import PageRoute
+from central.ui.routing import PageRoute, refusal
 from central.ui.shell import USER, full_page
 from central.ui.templating import render, units_of
 from central.work import service as work
@@ -38,7 +38,7 @@ async def part(request: Request) -> Response:
 
 async def _review(uow: UnitOfWork) -> dict[str, Any]:
     found = await stock.proposals(uow)
-    to_charge = await work.to_charge(uow)
+    to_charge = [one for one in await work.to_charge(uow) if one.qty]
     return {
         "open": [p for p in found if p.state == "open"],
         "decided": [p for p in found if p.state != "open"],
@@ -83,7 +83,7 @@ async def decide(
     quantity: Annotated[str, Form(max_length=40)] = "",
     way: Annotated[Way, Form()] = "take",
 ) -> Response:
-    """One tap. What cannot be done any more (answered by somebody else, ten minutes over) is a 409 and a sentence."""
+    """One tap. What cannot be done any more (answered by somebody else, ten minutes over) is refused in a sentence."""
     units = units_of(request)
     try:
         async with units.begin() as uow:
@@ -96,7 +96,7 @@ async def decide(
             else:
                 await stock.undo(uow, proposal, USER)
     except (LookupError, ValueError) as error:
-        raise HTTPException(409, sentence(error)) from error
+        return refusal(sentence(error))
     async with units.reading() as uow:
         return render(request, "parts/review.html", **await _review(uow))
 
@@ -109,7 +109,7 @@ async def charge(request: Request, observation: int, operation: Annotated[str, F
         async with units.begin() as uow:
             await work.charge_to(uow, observation, operation or None, USER)
     except (LookupError, ValueError) as error:
-        raise HTTPException(409, sentence(error)) from error
+        return refusal(sentence(error))
     async with units.reading() as uow:
         return render(request, "parts/review.html", **await _review(uow))
 

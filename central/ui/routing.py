@@ -55,6 +55,11 @@ def _refuse_other_sites(request: Request) -> None:
         raise HTTPException(403, "Cette action se fait depuis les pages de Copeau.")
 
 
+def refusal(text: str) -> Response:
+    """An ordinary answer that says no, for pages that ask by script (``ask.js``): a 4xx would be an error there."""
+    return Response(text, media_type="text/plain", headers={"X-Refused": "1"})
+
+
 def failure(request: Request, status: int, detail: str) -> Response:
     """The error page; a fragment asked by htmx keeps its place on the page and only says it failed."""
     if status == 404:

@@ -1,11 +1,11 @@
-"""*Stock*: levels, movements with their evidence, and the review list."""
+"""*Stock*: levels, movements with their evidence, and what waits at *À vérifier*."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, HTTPException, Query, Request
-from fastapi.responses import FileResponse, Response
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.responses import Response
 
 from central.core.uow import UnitOfWork
 from central.items.service import NotFound
@@ -13,8 +13,8 @@ from central.people import service as people
 from central.stock import service as stock
 from central.stock.schemas import MovementView
 from central.ui.routing import PageRoute
-from central.ui.shell import USER, full_page
-from central.ui.templating import STATIC, render, units_of
+from central.ui.shell import full_page
+from central.ui.templating import render, units_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -32,20 +32,15 @@ async def _movements(uow: UnitOfWork, item: str | None = None, limit: int = 40) 
     return {"movements": found, "names": await names_in(uow, found), "item": item}
 
 
-async def _review(uow: UnitOfWork, message: str = "") -> dict[str, Any]:
-    found = await stock.proposals(uow)
-    return {
-        "open": [p for p in found if p.state == "open"],
-        "decided": [p for p in found if p.state != "open"],
-        "message": message,
-    }
+async def _waiting(uow: UnitOfWork) -> dict[str, Any]:
+    return {"waiting_list": [p for p in await stock.proposals(uow) if p.state == "open"]}
 
 
 @router.get("/stock")
 async def page(request: Request, q: Query_ = "") -> Response:
     async with units_of(request).reading() as uow:
         levels = await stock.levels(uow, q or None)
-        parts = await _movements(uow) | await _review(uow)
+        parts = await _movements(uow) | await _waiting(uow)
         return await full_page(request, uow, "stock.html", "Stock", levels=levels, query=q, **parts)
 
 
@@ -61,26 +56,16 @@ async def movements_part(request: Request, item: Query_ | None = None) -> Respon
         return render(request, "parts/movements.html", **await _movements(uow, item))
 
 
-@router.get("/parts/revue")
-async def review_part(request: Request) -> Response:
+@router.get("/parts/a-verifier")
+async def waiting_part(request: Request) -> Response:
     async with units_of(request).reading() as uow:
-        return render(request, "parts/review.html", **await _review(uow))
+        return render(request, "parts/to_check.html", **await _waiting(uow))
 
 
 @router.get("/parts/article")
 async def article_part(request: Request, item: Query_) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/article.html", article=await stock.level(uow, item))
-
-
-@router.get("/stock/preuves/{observation}/{moment}.jpg")
-async def picture(request: Request, observation: int, moment: Literal["avant", "apres"]) -> Response:
-    async with units_of(request).reading() as uow:
-        evidence = await stock.evidence(uow, observation)
-    image = None if evidence is None else evidence.before if moment == "avant" else evidence.after
-    if image is None:
-        return FileResponse(STATIC / "no-picture.svg", media_type="image/svg+xml")
-    return Response(image, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/stock/{code:path}")
@@ -93,39 +78,3 @@ async def article(request: Request, code: str) -> Response:
         return await full_page(
             request, uow, "article.html", "Stock", article=found, **await _movements(uow, found.item)
         )
-
-
-@router.post("/revue/{proposal}/{act}")
-async def decide(
-    request: Request,
-    proposal: int,
-    act: Literal["confirmer", "refuser", "corriger", "annuler"],
-    quantity: Annotated[str, Form(max_length=40)] = "",
-) -> Response:
-    """One tap; what cannot be done any more (somebody else answered, ten minutes are over) is said on the list."""
-    units = units_of(request)
-    message = ""
-    try:
-        async with units.begin() as uow:
-            if act == "confirmer":
-                await stock.confirm(uow, proposal, USER)
-            elif act == "refuser":
-                await stock.refuse(uow, proposal, USER)
-            elif act == "corriger":
-                await stock.correct(uow, proposal, milli(quantity), USER)
-            else:
-                await stock.undo(uow, proposal, USER)
-    except (LookupError, ValueError) as error:
-        message = str(error)
-    async with units.reading() as uow:
-        return render(request, "parts/review.html", **await _review(uow, message))
-
-
-def milli(text: str) -> int:
-    """What a person typed, ``−1`` or ``1 250,5``, in thousandths. Raises ValueError with the sentence to show."""
-    plain = "".join(text.split()).replace("−", "-").replace(",", ".").lstrip("+")
-    sign, digits = (-1, plain[1:]) if plain.startswith("-") else (1, plain)
-    whole, _, decimals = digits.partition(".")
-    if not whole.isdecimal() or (decimals and not decimals.isdecimal()) or len(decimals) > 3 or len(whole) > 9:
-        raise ValueError(f"« {text} » n’est pas une quantité : écrivez par exemple −1 ou 12,5.")
-    return sign * int(whole + decimals.ljust(3, "0"))

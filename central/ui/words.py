@@ -42,6 +42,10 @@ PROPOSAL: Final[dict[str, Word]] = {
     "doubt": Word("La source doute", "stopped", "attention"),
     "pairing": Word("Un ou deux mouvements ?", "link", "attention"),
     "ecart": Word("Écart constaté", "scale", "attention"),
+    "unplaced": Word("Sans emplacement", "stopped", "attention"),
+    "ask": Word("Combien ?", "stopped", "attention"),
+    "read": Word("Vu autrement", "eye", "attention"),
+    "contest": Word("« Pas ça »", "cross", "attention"),
 }
 DECISION: Final[dict[str, str]] = {
     "confirmed": "Confirmé",

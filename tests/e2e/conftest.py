@@ -14,6 +14,7 @@ from copeau.servers import broker as brokers
 from copeau.servers.broker import Broker
 from tests.e2e import seed
 from tests.e2e.harness import Centre
+from tests.e2e.rack_agent import FakeRackAgent
 
 expect.set_options(timeout=30_000)
 
@@ -47,9 +48,15 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def centre(tmp_path: Path, broker: Broker) -> Iterator[Centre]:
+def racks_begin() -> str:
+    """What a camera may do before anybody judged it; a test of trust says "blank"."""
+    return "automatic"
+
+
+@pytest.fixture
+def centre(tmp_path: Path, broker: Broker, racks_begin: str) -> Iterator[Centre]:
     """Running, with the people, articles, machines and operations of `seed.books`."""
-    running = Centre(tmp_path, broker.port, stale_after_s=4)
+    running = Centre(tmp_path, broker.port, stale_after_s=4, racks_begin=racks_begin)
     running.start()
     with ThreadPoolExecutor(1) as other_thread:
         other_thread.submit(asyncio.run, seed.books(running.database_url)).result()
@@ -78,6 +85,13 @@ class Watch:
     def _asked(self, address: str, url: str) -> None:
         if not address.startswith((url, "data:", "blob:")):
             self.complaints.append(f"another host: {address}")
+
+
+@pytest.fixture
+def rack_agent(centre: Centre, broker: Broker) -> Iterator[FakeRackAgent]:
+    agent = FakeRackAgent(centre, broker.port)
+    yield agent
+    agent.stop()
 
 
 @pytest.fixture

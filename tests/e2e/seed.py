@@ -142,8 +142,6 @@ def pick(
         mode="review" if review else "auto",
         count_before=before,
         count_after=after,
-        before=crop(before),
-        after=crop(after),
         model="rack-1",
     )
 

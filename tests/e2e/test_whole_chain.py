@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
 from cnc_bridge.testing.opcua_machine import example_config
+from contracts import racks
 from contracts.facts import CodeScanned
 from copeau.demo.processes import Processes
 from copeau.servers.broker import Broker, free_port
@@ -31,9 +32,12 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     running.stop_all()
 
 
-def run_agent(processes: Processes, directory: Path, name: str, broker: Broker, parts: str) -> None:
+def run_agent(
+    processes: Processes, directory: Path, name: str, broker: Broker, parts: str, centre: Centre | None = None
+) -> None:
     config = directory / f"{name}.toml"
-    head = f'[agent]\nname = "{name}"\nsite = "{SITE}"\n\n[centre]\nport = {broker.port}\nheartbeat_s = 1\n\n'
+    head = f'[agent]\nname = "{name}"\nsite = "{SITE}"\n\n[centre]\nport = {broker.port}\nheartbeat_s = 1\n'
+    head += "\n" if centre is None else f'http = "{centre.url}"\n\n'
     config.write_text(f'{head}[outbox]\npath = "{name}.outbox.db"\n\n{parts}', encoding="utf-8")
     processes.copeau(name, "agent", "run", config)
 
@@ -47,10 +51,13 @@ def film_a_pick(directory: Path) -> str:
     frames.mkdir()
     for number, image in enumerate(image for stretch in stretches for image in stretch.frames):
         cv2.imwrite(str(frames / f"{number:05d}.jpg"), image)
-    rack = live.rack
-    for slot in rack["slots"]:  # type: ignore[attr-defined]  # the file's own JSON shape
-        slot["item"] = INSERT if slot["id"] in taken else f"AUTRE-{slot['id']}"
-    (directory / "rack.json").write_text(json.dumps(rack), encoding="utf-8")
+    counts = {slot.id: len(slot.items) for slot in LiveRack(SEED).scene.slots}
+    rack = racks.parse(live.rack)
+    slots = [
+        msgspec.structs.replace(slot, item=INSERT if slot.id in taken else f"AUTRE-{slot.id}", count=counts[slot.id])
+        for slot in rack.slots
+    ]
+    (directory / "rack.json").write_bytes(racks.dump(msgspec.structs.replace(rack, slots=slots)))
     (slot,) = taken
     return str(slot)
 
@@ -62,11 +69,19 @@ def test_a_rendered_pick_and_its_scan_are_one_movement_on_the_page(
     page.goto("/stock")
     page.evaluate("window.sameDocument = true")
     rack = '[[rack]]\nname = "rack-film"\nsource = "frames"\nrack = "rack.json"\nfps = 10\n'
-    run_agent(processes, tmp_path, "pi-rack", broker, rack)
+    run_agent(processes, tmp_path, "pi-rack", broker, rack, centre)
     moved = page.locator("#movements li[id^=mouvement]", has_text="Pris").filter(has_text=LABEL)
     expect(moved).to_have_count(1, timeout=90_000)
     expect(moved).to_contain_text(f"rack-film/{slot}")
     expect(moved).to_contain_text("Caméra")
+    screen = page.context.new_page()
+    screen.goto("/rack/rack-film/ecran")
+    pair = screen.locator(".pair img")
+    expect(pair).to_have_count(2)
+    for picture in pair.all():
+        expect(picture).to_have_js_property("complete", value=True)
+        assert picture.evaluate("image => image.naturalWidth") > 20
+    screen.close()
 
     Terminal(centre, "poste-scan").send(scan_of(INSERT_EAN))
     expect(moved).to_contain_text("Scan")

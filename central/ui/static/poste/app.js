@@ -4,6 +4,7 @@ import * as clock from './clock.js';
 import * as dialogs from './dialogs.js';
 import { meaning, operations, reasons, firstPhase } from './model.js';
 import * as programmes from './programmes.js';
+import * as racks from './racks.js';
 import { listen } from './scan.js';
 import * as sender from './sender.js';
 import * as store from './store.js';
@@ -19,6 +20,7 @@ async function load() {
   const [copy, operator, status] = await Promise.all([store.get('copy'), store.get('operator'), store.status()]);
   const facts = await store.after(Math.min(copy?.acked ?? 0, status.acked));
   const fresh = operator && Date.now() - operator.used < RELEASE_MS;
+  racks.follow(fresh ? operator.id : null);
   data = { copy, operator: fresh ? operator : null, facts, pending: status.pending, agent: status.agent, acked: status.acked };
 }
 
@@ -79,7 +81,7 @@ const actions = {
     if (reason) await clocked('pause', operation, { reason }, 'suspendu');
   },
   async end(operation) {
-    const result = await dialogs.end(operation);
+    const result = await dialogs.end(operation, racks.charges(operation.code));
     if (result) await clocked('end', operation, result, 'terminé');
   },
 };
@@ -224,8 +226,10 @@ function post() {
   const file = list.filter((one) => !one.mine && one.status !== 'done' && one.kind !== 'external' && !one.unknown);
   return [
     ui.mode ? moving() : null,
+    racks.beliefs(),
     selected ? card(selected) : null,
     active.map(card),
+    racks.charges(),
     !active.length && !selected && !ui.mode ? h('p', { class: 'hint' }, h('strong', {}, 'Rien en cours.'), ' Scannez le code d’une opération pour la démarrer, ou choisissez-la ci-dessous.') : null,
     h('section', { class: 'file' },
       h('h2', {}, 'À faire'),
@@ -288,7 +292,7 @@ function toast(text, form) {
 setInterval(() => {
   for (const element of document.querySelectorAll('time[data-from]')) element.textContent = elapsed(clock.now() - Number(element.dataset.from));
 }, 1000);
-setInterval(() => { if (!document.hidden) fetchCopy(); }, COPY_EVERY_MS);
+setInterval(() => { if (!document.hidden) { fetchCopy(); racks.load(); } }, COPY_EVERY_MS);
 addEventListener('online', () => { clock.measure().catch(() => {}); fetchCopy(); });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) { clock.measure().catch(() => {}); fetchCopy(); } });
 
@@ -297,6 +301,7 @@ listen((candidates) => {
   inTurn(() => read(candidates, 'lecteur', mode));
 });
 programmes.onChange(render);
+racks.onChange(render, (text) => toast(text, 'fault'));
 store.onChange(refresh);
 sender.onState(render);
 await refresh();

@@ -23,7 +23,8 @@ function open(title, body) {
 export const reason = (list) => open('Pourquoi suspendre ?', (close) =>
   h('div', { class: 'choices' }, list.slice(0, 8).map((word) => h('button', { class: 'big', type: 'button', onclick: () => close(word) }, word))));
 
-export function end(operation) {
+// `charges`: what was taken and may be for this operation, to be said at the latest now.
+export function end(operation, charges = null) {
   const left = operation.quantity ? Math.max(0, operation.quantity - (operation.good ?? 0)) : 0;
   const counted = operation.counted ?? null;
   return open(`Terminer ${operation.code}`, (close) => {
@@ -34,6 +35,7 @@ export function end(operation) {
     const hint = counted !== null ? `${counted} comptées par la machine.` : left ? `${left} restaient à faire : corrigez si besoin.` : '';
     return h('form', { method: 'dialog', onsubmit: (event) => { event.preventDefault(); close({ good: good.value(), scrap: scrap.value(), comment: comment.value.trim(), tool_change: tools.checked }); } },
       hint ? h('p', { class: 'muted' }, hint) : null,
+      charges,
       h('div', { class: 'counters' }, good.element, scrap.element),
       h('label', { class: 'comment', for: 'comment' }, 'Commentaire', comment),
       h('label', { class: 'tick', for: 'tools' }, tools, 'J’ai modifié des outils'),

@@ -48,7 +48,7 @@ export async function load() {
 async function post(path, fields) {
   try {
     const reply = await fetch(path, { method: 'POST', headers: { 'HX-Request': 'true' }, body: new URLSearchParams({ person, ...fields }) });
-    if (reply.ok) return await reply.json();
+    if (reply.ok && !reply.headers.has('X-Refused')) return await reply.json();
     failed((await reply.text()).replace('Ce n’est pas possible. ', ''));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;

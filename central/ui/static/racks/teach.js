@@ -1,5 +1,6 @@
 // Teaching a rack: a still picture, the places on it, what belongs in each, and one button that gives it to the camera.
 // Every scan goes to the chosen place and the next one is chosen: a tray is taught at the pace of the reader.
+import { ask } from '../ask.js';
 import { listen } from '../poste/scan.js';
 import { h, icon } from '../poste/view.js';
 import { Canvas } from './canvas.js';
@@ -73,17 +74,7 @@ function say(text, form = 'normal') {
 
 // --- talking with the centre ---------------------------------------------------------------------------------------
 
-async function post(path, body) {
-  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
-  let reply;
-  try {
-    reply = await fetch(`${base}/${path}`, { method: 'POST', headers: { 'HX-Request': 'true', 'Content-Type': 'application/json' }, ...sent });
-  } catch {
-    throw new Error('Le centre ne répond pas. Rien n’est perdu sur cette page : recommencez quand il est revenu.');
-  }
-  if (!reply.ok) throw new Error((await reply.text()).replace('Ce n’est pas possible. ', ''));
-  return reply.json();
-}
+const post = async (path, body) => (await ask(`${base}/${path}`, body)).json();
 
 async function attempt(act) {
   try {

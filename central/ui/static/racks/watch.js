@@ -1,5 +1,7 @@
 // The live view. While somebody looks at this page, the camera is asked for thirty seconds at a time, and the newest
 // picture is fetched each second. A hidden page asks for nothing.
+import { ask } from '../ask.js';
+
 const holder = document.querySelector('#watch');
 const picture = document.querySelector('#watch-picture');
 const none = document.querySelector('#watch-none');
@@ -14,10 +16,13 @@ let asked = -Infinity;
 let mark = null;
 let taken = null;
 
-async function ask() {
+async function look() {
   asked = performance.now();
-  const reply = await fetch(`${base}/regarder`, { method: 'POST', headers: { 'HX-Request': 'true' } });
-  if (!reply.ok) state.textContent = (await reply.text()).replace('Ce n’est pas possible. ', '');
+  try {
+    await ask(`${base}/regarder`);
+  } catch (problem) {
+    state.textContent = problem.message;
+  }
 }
 
 async function fetchPicture() {
@@ -43,7 +48,7 @@ function tell() {
 async function turn() {
   if (!document.hidden) {
     try {
-      if (performance.now() - asked > ASK_MS) await ask();
+      if (performance.now() - asked > ASK_MS) await look();
       await fetchPicture();
     } catch (problem) {
       // The centre is away: the chip of the page says so, and the age of the picture goes on.
