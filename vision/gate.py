@@ -82,15 +82,15 @@ class Gate:
             cv2.fillPoly(self._places, [self._small(slot.polygon, homography)], 1)
         seen = np.zeros_like(self._places)
         cv2.fillPoly(seen, [self._small(self._outline, homography)], 1)
-        closed = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
-        inner = np.asarray(cv2.erode(seen, _KERNEL, **closed), np.uint8)
+        inner = _shrunk(seen, 1)
         self._seen = inner
-        self._border = inner & (1 - np.asarray(cv2.erode(inner, _KERNEL, **closed), np.uint8))
+        self._border = inner & (1 - _shrunk(inner, 1))
+        self._rim = inner & (1 - _shrunk(inner, 2))
         self._around = int((inner & (1 - self._places)).sum())
 
     def _small(self, polygon: npt.NDArray[np.float32], homography: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         at = cv2.perspectiveTransform(polygon[None].astype(np.float32), homography)[0]
-        return np.round(np.clip(at * self.scale, -4 * WIDTH, 4 * WIDTH)).astype(np.int32)
+        return np.asarray(np.round(np.clip(at * self.scale, -4 * WIDTH, 4 * WIDTH)), np.int32)
 
     @property
     def reference(self) -> Small | None:
@@ -162,11 +162,15 @@ class Gate:
         self.adopt(np.asarray(moved, np.float32))
         self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
 
+    def surroundings(self, sight: Sight) -> float:
+        """Share 0..1 of what lies around the places, inside the outline, that differs from the reference."""
+        return float((sight.foreground & (1 - self._places)).sum()) / max(self._around, 1)
+
     def reaching(self, sight: Sight) -> Mask:
         """(h, w) 0/1: what reaches in from the outline's border, places it covers included."""
         wide = np.asarray(cv2.dilate(sight.foreground, _KERNEL), np.uint8) & self._seen
         _, labels = cv2.connectedComponents(wide, connectivity=8)
-        from_border = np.unique(labels[self._border > 0])
+        from_border = np.unique(labels[(self._border > 0) & (sight.foreground > 0)])
         return np.asarray(np.isin(labels, from_border[from_border > 0]), np.uint8)
 
     def _limit(self) -> Small:
@@ -205,17 +209,23 @@ class Gate:
         # an arm has edges of its own; the halo that the band-pass leaves around an item that came or went has none
         outside = np.asarray(cv2.dilate(foreground & edges, np.ones((5, 5), np.uint8)), np.uint8) & (1 - self._places)
         outside &= self._seen
-        border = self._border
+        border = self._border & np.asarray(cv2.dilate(foreground & edges & self._rim, _KERNEL), np.uint8)
         if self._margin:
             m = self._margin
             inner = np.zeros_like(outside)
             inner[m:-m, m:-m] = 1
             outside &= inner
             inner[m + 1 : -m - 1, m + 1 : -m - 1] = 0
-            border = border | inner
+            border = self._border | inner
         _, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
         least = _ARM_SHARE * self._around
         return any(stats[i, cv2.CC_STAT_AREA] > least for i in np.unique(labels[border > 0]) if i)
+
+
+def _shrunk(mask: Mask, by: int) -> Mask:
+    """Less `by` pixels all around, the picture's border included."""
+    kernel = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
+    return np.asarray(cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0), np.uint8)
 
 
 def _cleaned(mask: npt.NDArray[np.bool_]) -> Mask:

@@ -24,7 +24,7 @@ from vision.registration import Fix, Registration
 from vision.sessions import Event, SessionMachine, SessionRules, State
 from vision.slots import HAND, Rack, Slot
 from vision.timing import SessionFilm
-from vision.watching.evidence import MASK_SCORE, Evidence, with_pictures
+from vision.watching.evidence import SAME_BOX, Evidence, overlap, strange_hands, with_pictures
 from vision.watching.modes import Modes
 from vision.watching.places import Places, Stills
 from vision.watching.rules import Occasion, Outcome
@@ -38,6 +38,9 @@ _KEPT_FRAMES = 5
 _TOUCHED_SHARE = 0.02
 _UNDER_SHARE = 0.05
 _FEW_FRAMES = 3
+_THING_S = 3.0
+_HAND_SHARE, _SCENERY_SHARE = 0.1, 0.35
+_AROUND_SHARE = 0.1
 _LOCATE_S = 1.0
 _CALM_S = 5.0
 _HEALTH_S = 0.25
@@ -118,6 +121,8 @@ class RackWatcher:
         self._felt = float("-inf")
         self._condition_now: Condition | None = None
         self._still_since: float | None = None
+        self._scenery: list[Detection] = []
+        self._pushed = False
         self._sweep_at = self._clear_seen = self._large = 0
 
     @property
@@ -226,7 +231,7 @@ class RackWatcher:
         """
         if self._newest is None or self._gate is None or self._sight is None:
             return None
-        hands = self._hands(self._newest, MASK_SCORE)
+        hands = strange_hands(self.detector, self._newest, self._scenery)
         over = None if self.machine.state is State.LEARNING else self._gate.reaching(self._sight)
         shown = mask_hands(self._newest, hands, foreground=over)
         size = (shown.shape[1], shown.shape[0])
@@ -392,6 +397,7 @@ class RackWatcher:
         dx, dy = gate.displacement(sight.band)
         if dx or dy:
             gate.shift(dx, dy)
+            self._pushed = True
             sight = gate.again(sight)
         if not sight.arm or self._registration is None or ts - self._located < _LOCATE_S:
             return sight
@@ -406,7 +412,7 @@ class RackWatcher:
             return gate.again(sight)
         if fix.kind == "large":
             self._large += 1
-            if self._large > 1 and not self._hands(picture):
+            if self._large > 1 and not self._hands(picture, sight):
                 self._has_moved(fix)
                 return None
         else:
@@ -419,7 +425,7 @@ class RackWatcher:
         hand = False
         if machine.state is not State.CLEAR and not sight.moving and not sight.arm:
             found = self.detector.detect(picture, _FLOOR)
-            hand = self._has_hand(found, sight)
+            hand = bool(self._real(found, sight)) and not self._is_thing(ts)
         moving = sight.moving or (doubtful and machine.state is not State.CLEAR)
         event = machine.step(ts, moving, sight.arm, bool(sight.foreground.mean() > 0.002), hand)
         if event is Event.OPENED:
@@ -438,7 +444,10 @@ class RackWatcher:
         if event is Event.SETTLED:
             return self._settle(ts)
         if event in (Event.HELD, Event.ADOPTED):
-            return self._held(ts, sight, adopted=event is Event.ADOPTED)
+            thing = event is Event.ADOPTED or (machine.held > 1 and not self._hands(picture, sight))
+            if thing:
+                machine.close()
+            return self._held(ts, sight, adopted=thing)
         if event is Event.NONE and machine.state is State.CLEAR:
             return self._clear_frame(picture, sight, ts)
         return []
@@ -446,7 +455,7 @@ class RackWatcher:
     def _catch_up(self, picture: Frame, ts: float, sight: Sight, resting: bool) -> list[Said]:
         """Everything is looked at: at the start, after a blindness or a gap, at the end of a restocking."""
         if resting:  # something reaches in or looks like a hand, and does not move
-            if self._gate is not None and self._gate.reference is not None and self._hands(picture):
+            if self._gate is not None and self._gate.reference is not None and self._hands(picture, sight):
                 return []
             self.machine.close()
         frames = [frame for frame, _, _ in self._quiet] or list(self._still) or [picture]
@@ -476,12 +485,10 @@ class RackWatcher:
         stills = self._stills(frames)
         touched = [slot for slot in self.rack.slots if self._touched(slot)]
         restocking = self.modes.wish == "restocking"
-        outcome = self.places.look(
-            touched,
-            stills,
-            Occasion.RESTOCKING if restocking else Occasion.SESSION,
-            lambda slot: self._moment(slot, ts),
-        )
+        occasion = Occasion.RESTOCKING if restocking else Occasion.SESSION
+        _, found, sight = self._quiet[-1]
+        hidden = self._beneath(self._real(found, sight), None)
+        outcome = self.places.look(touched, stills, occasion, lambda slot: self._moment(slot, ts), hidden)
         said = [] if restocking else self._told(outcome, stills, ts, self.machine.number)
         if not restocking:
             said += self._readings(outcome, [slot.id for slot in touched], ts)
@@ -544,13 +551,22 @@ class RackWatcher:
             self._registration = Registration(self.rack, self._taught)
         self._located = ts
         fix = self._registration.locate(frames[-1])
-        if fix.kind == "large":
+        if fix.kind == "large" and not self._stands_as_before():
             first = self._registration.locate(frames[0])
             if first.kind == "large":
                 self._has_moved(fix)
                 return False
         self._follow()
         return True
+
+    def _stands_as_before(self) -> bool:
+        """Whether the gate sees the surroundings of the places where they were: then nothing moved, and a fix that says
+        so is one pitch aside in a rack that repeats itself.
+        """
+        gate, sight = self._gate, self._sight
+        if gate is None or sight is None or gate.reference is None or self._pushed:
+            return False
+        return gate.surroundings(sight) < _AROUND_SHARE
 
     def _follow(self) -> None:
         if self._gate is not None and self._registration is not None:
@@ -583,8 +599,11 @@ class RackWatcher:
             self._gate.adopt(np.mean(bands, axis=0).astype(np.float32))
         self._clear.clear()
         self._clear.extend(frame for frame, _, _ in self._quiet)
+        if self._quiet:
+            self._scenery = [d for d in self._quiet[-1][1] if d.label == HAND and d.score >= _HAND_SCORE - 0.15]
         self._quiet.clear()
         self._film = None
+        self._pushed = False
         self._swept = ts
 
     def _touched(self, slot: Slot) -> bool:
@@ -606,8 +625,15 @@ class RackWatcher:
     def _under(self, sight: Sight, picture: Frame) -> set[str]:
         """Places under what reaches in."""
         assert self._gate is not None
-        over = self._gate.reaching(sight)
-        for d in self._hands(picture):
+        return self._beneath(self._hands(picture, sight), self._gate.reaching(sight))
+
+    def _beneath(self, hands: list[Detection], over: npt.NDArray[np.uint8] | None) -> set[str]:
+        """Places under some boxes, or under what `over` (h, w, the gate's picture) marks."""
+        assert self._gate is not None
+        if over is None and not hands:
+            return set()
+        over = np.zeros((self._gate.size[1], self._gate.size[0]), np.uint8) if over is None else over
+        for d in hands:
             x0, y0, x1, y1 = (int(v * self._gate.scale) for v in (d.x0, d.y0, d.x1, d.y1))
             over[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1] = 1
         hidden = set()
@@ -618,20 +644,29 @@ class RackWatcher:
                 hidden.add(slot.id)
         return hidden
 
-    def _hands(self, picture: Frame, score: float = _HAND_SCORE) -> list[Detection]:
-        return [d for d in self.detector.detect(picture, _FLOOR) if d.label == HAND and d.score >= score]
+    def _hands(self, picture: Frame, sight: Sight) -> list[Detection]:
+        return self._real(self.detector.detect(picture, _FLOOR), sight)
 
-    def _has_hand(self, found: list[Detection], sight: Sight) -> bool:
+    def _real(self, found: list[Detection], sight: Sight) -> list[Detection]:
+        """The hands among some boxes. One where little changed is part of the scene, the more so if it was there
+        before.
+        """
         hands = [d for d in found if d.label == HAND and d.score >= _HAND_SCORE]
         gate = self._gate
         if gate is None or gate.reference is None:
-            return bool(hands)
-        for d in hands:  # a "hand" where nothing changed is part of the scene
+            return hands
+        real = []
+        for d in hands:
             x0, y0, x1, y1 = (int(v * gate.scale) for v in (d.x0, d.y0, d.x1, d.y1))
             part = sight.foreground[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
-            if part.size and part.mean() > 0.05:
-                return True
-        return False
+            least = _SCENERY_SHARE if any(overlap(d, other) > SAME_BOX for other in self._scenery) else _HAND_SHARE
+            if part.size and part.mean() > least:
+                real.append(d)
+        return real
+
+    def _is_thing(self, ts: float) -> bool:
+        """A "hand" without an arm that does not move at all: a glove, or part of the scene. It masks what it covers."""
+        return self._still_since is not None and ts - self._still_since >= _THING_S
 
     def _stills(self, frames: list[Frame]) -> Stills:
         return Stills(frames, self.homography, self.places.points)
@@ -642,7 +677,7 @@ class RackWatcher:
         if not outcome.changes and not outcome.asks:
             return []
         began = self.machine.began if session else ts
-        evidence = Evidence(self.places, self.detector, self._before, stills, over, session, began, ts)
+        evidence = Evidence(self.places, self.detector, self._scenery, self._before, stills, over, session, began, ts)
         for change in outcome.changes:
             log.info(
                 "slot %s %d -> %d (%.2f, %s)", change.slot, change.before, change.after, change.confidence, change.why
@@ -670,6 +705,6 @@ class RackWatcher:
             return said
         if news.code == "moved" and self._taught is not None and self._newest is not None:
             fix = np.eye(3) if self._moved is None else self._moved.homography
-            now = mask_hands(self._newest, self._hands(self._newest, MASK_SCORE))
+            now = mask_hands(self._newest, strange_hands(self.detector, self._newest, self._scenery))
             news = with_pictures(news, self.rack, self._taught, now, fix)
         return [news, *said]

@@ -7,98 +7,22 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from tests.unit.vision.watching.bench import Bench, rack, told
 from vision.detectors.none import NoDetector
 from vision.memory import SnapshotError
 from vision.sessions import Event, State
-from vision.slots import Rack, parse_rack
-from vision.watching import ModeChange, RackWatcher, Said, SlotChange, WatchSettings, changes
-
-Picture = npt.NDArray[np.uint8]
-WIDTH, HEIGHT = 320, 200
-
-
-def polygon(i: int) -> list[list[float]]:
-    x = 20 + 100 * i
-    return [[x, 40], [x + 80, 40], [x + 80, 160], [x, 160]]
-
-
-def rack(count: int | None = 1) -> Rack:
-    slots: list[dict[str, Any]] = [
-        {"id": f"A{i + 1}", "polygon": polygon(i), "item": "pince", "class": "any"} for i in range(3)
-    ]
-    for slot in slots:
-        if count is not None:
-            slot["count"] = count
-    return parse_rack({"slots": slots})
-
-
-class Bench:
-    """Draws the rack, moves a hand over it, and feeds a watcher."""
-
-    def __init__(self, watcher: RackWatcher | None = None, seed: int = 0) -> None:
-        self.watcher = watcher or RackWatcher(rack(), NoDetector())
-        self.rng = np.random.default_rng(seed)
-        self.items = [True, True, True]
-        self.gain, self.shift, self.ts = 1.0, (0, 0), 0.0
-        self.nudge = [0, 0, 0]
-        self.said: list[Said] = []
-
-    def picture(self, hand: tuple[int, int] | None = None) -> Picture:
-        image = np.full((HEIGHT, WIDTH, 3), 140, np.uint8)
-        for y in range(0, HEIGHT, 23):
-            cv2.line(image, (0, y), (WIDTH, y + 9), (125, 128, 130), 1)
-        for i in range(3):
-            x = 20 + 100 * i
-            cv2.rectangle(image, (x, 40), (x + 80, 160), (95, 95, 95), -1)
-            if self.items[i]:
-                cx = x + 40 + self.nudge[i]
-                cv2.ellipse(image, (cx, 100), (16, 42), 0, 0, 360, (60, 150, 210), -1, cv2.LINE_AA)
-                cv2.circle(image, (cx, 90), 8, (30, 30, 30), -1, cv2.LINE_AA)
-        if hand is not None:
-            cv2.line(image, hand, (hand[0] + 20, HEIGHT + 60), (120, 150, 200), 44, cv2.LINE_AA)
-            cv2.circle(image, hand, 30, (110, 140, 190), -1, cv2.LINE_AA)
-        matrix = np.array([[1, 0, self.shift[0]], [0, 1, self.shift[1]]], np.float64)
-        moved = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
-        noisy = np.clip(moved * self.gain + self.rng.normal(0, 2, moved.shape), 0, 255)
-        return np.asarray(noisy, np.uint8)
-
-    def show(self, frames: int, hand: tuple[int, int] | None = None) -> list[SlotChange]:
-        said: list[Said] = []
-        for _ in range(frames):
-            said += self.watcher.feed(self.picture(hand), self.ts)
-            self.ts = round(self.ts + 0.1, 3)
-        self.said += said
-        return changes(said)
-
-    def session(self, slot: int, put: bool | None = None, nudge: int = 0) -> list[SlotChange]:
-        """The hand goes to ``slot``, leaves it with (True) or without (False) an item, or as it was (None)."""
-        x = 60 + 100 * slot
-        found = []
-        for y in (230, 190, 150, 120):
-            found += self.show(1, (x, y))
-        found += self.show(3, (x, 105))
-        if put is not None:
-            self.items[slot] = put
-        self.nudge[slot] += nudge
-        for y in (120, 150, 190, 230):
-            found += self.show(1, (x, y))
-        return found + self.show(10)
-
-
-def said(found: list[SlotChange]) -> list[tuple[str, int, str]]:
-    return [(c.slot, c.delta, c.mode) for c in found]
+from vision.watching import ModeChange, RackWatcher, WatchSettings
 
 
 def test_a_pick_then_a_return() -> None:
     bench = Bench()
     assert bench.show(8) == []
     taken = bench.session(1, put=False)
-    assert said(taken) == [("A2", -1, "auto")]
+    assert told(taken) == [("A2", -1, "auto")]
     assert bench.watcher.counts == {"A1": 1, "A2": 0, "A3": 1}
-    assert said(bench.session(1, put=True)) == [("A2", 1, "auto")]
+    assert told(bench.session(1, put=True)) == [("A2", 1, "auto")]
 
 
 def test_a_change_carries_its_moment_and_its_evidence() -> None:
@@ -141,7 +65,7 @@ def test_a_bumped_camera_is_nothing_and_picks_are_still_seen() -> None:
     bench.shift = (3, -2)
     found += bench.show(12)
     assert found == []
-    assert said(bench.session(2, put=False)) == [("A3", -1, "auto")]
+    assert told(bench.session(2, put=False)) == [("A3", -1, "auto")]
 
 
 def test_a_hand_that_rests_in_the_picture_is_no_end_of_the_session() -> None:
@@ -150,7 +74,7 @@ def test_a_hand_that_rests_in_the_picture_is_no_end_of_the_session() -> None:
     bench.items[1] = False
     assert bench.show(30, (160, 120)) == []
     assert bench.watcher.state is State.SESSION
-    assert said(bench.show(10)) == [("A2", -1, "auto")]
+    assert told(bench.show(10)) == [("A2", -1, "auto")]
 
 
 def test_what_vanishes_too_slowly_for_any_session_is_found_by_the_routine_check_and_is_for_review() -> None:
@@ -176,10 +100,10 @@ def test_a_restart_finds_what_was_taken_meanwhile() -> None:
     later.items[0], later.gain = False, 0.7
     later.watcher.restore(saved)
     found = later.watcher.compare_after_absence((later.picture(), i / 10) for i in range(20))
-    assert said(found) == [("A1", -1, "review")]
+    assert told(found) == [("A1", -1, "review")]
     assert found[0].during_absence
     later.ts = 3.0
-    assert said(later.session(0, put=True)) == [("A1", 1, "auto")]
+    assert told(later.session(0, put=True)) == [("A1", 1, "auto")]
 
 
 def test_a_restart_with_nothing_changed_says_nothing_even_when_the_camera_moved() -> None:
@@ -235,7 +159,7 @@ def test_a_strange_frame_is_passed_over(strange: Any) -> None:
     bench = Bench()
     bench.show(8)
     assert bench.watcher.feed(strange, bench.ts) == []
-    assert said(bench.session(1, put=False)) == [("A2", -1, "auto")]
+    assert told(bench.session(1, put=False)) == [("A2", -1, "auto")]
 
 
 def test_phase_correlation_leaves_the_reference_alone() -> None:
