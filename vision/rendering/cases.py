@@ -107,7 +107,8 @@ def wet(rng: np.random.Generator, stage: Stage, n: int) -> None:
     x0, y0, x1, y1 = stage.area
     for _ in range(n):
         form = str(rng.choice(["drop", "drop", "film", "chips"]))
-        size = float({"drop": rng.uniform(5, 16), "film": rng.uniform(50, 160), "chips": rng.uniform(14, 26)}[form])
+        low, high, step = {"drop": (5, 16, 2), "film": (50, 160, 20), "chips": (14, 26, 4)}[form]
+        size = _step(rng.uniform(low, high), step)
         tone = {"chips": (165, 170, 176)}.get(form, (150, 165, 150))
         stage.wet.append(
             Thing(
@@ -116,9 +117,9 @@ def wet(rng: np.random.Generator, stage: Stage, n: int) -> None:
                 float(rng.uniform(y0, y1)),
                 float(rng.uniform(0, 6)),
                 size,
-                size * float(rng.uniform(0.7, 1.0)),
+                size * float(rng.choice([0.7, 0.85, 1.0])),
                 tone,
-                int(rng.integers(40)),
+                int(rng.integers(8)),
                 height=0.0 if form != "chips" else 1.0,
             )
         )
@@ -536,15 +537,20 @@ def litter(rng: np.random.Generator, form: str, place: Place) -> Thing:
     """A rag, a glove or a tangle of swarf, at the origin, of a size that masks about one place or several."""
     w, h = place.box[2] - place.box[0], place.box[3] - place.box[1]
     if form == "swarf":
-        size = float(min(w, h) * rng.uniform(0.4, 0.85))
-        return Thing("swarf", 0, 0, 0, size, size * 0.85, (165, 172, 178), int(rng.integers(40)), height=3.0)
+        size = _step(min(w, h) * rng.uniform(0.4, 0.85), 16)
+        return Thing("swarf", 0, 0, 0, size, size * 0.85, (165, 172, 178), int(rng.integers(6)), height=3.0)
     if form == "glove":
-        size = float(rng.uniform(250, 330))
+        size = _step(rng.uniform(250, 330), 40)
         tone = ((60, 115, 200), (60, 62, 66), (170, 172, 176), (180, 110, 50))[int(rng.integers(4))]
-        return Thing("glove", 0, 0, 0, size, size * 0.58, tone, int(rng.integers(12)), height=6.0)
-    size = float(max(min(w, h) * rng.uniform(0.9, 1.5), 150))
+        return Thing("glove", 0, 0, 0, size, size * 0.58, tone, int(rng.integers(3)), height=6.0)
+    size = _step(max(min(w, h) * rng.uniform(0.9, 1.5), 150), 40)
     tone = ((180, 110, 60), (200, 204, 206), (60, 60, 150), (90, 96, 100))[int(rng.integers(4))]
-    return Thing("rag", 0, 0, 0, size, size * float(rng.uniform(0.6, 0.85)), tone, int(rng.integers(24)), height=6.0)
+    return Thing("rag", 0, 0, 0, size, size * float(rng.choice([0.62, 0.82])), tone, int(rng.integers(4)), height=6.0)
+
+
+def _step(size: float, step: int) -> float:
+    """Sizes come in steps, so that what was drawn once is found again."""
+    return float(max(1, round(size / step)) * step)
 
 
 def _cleared(show: RackShow, script: Script, _: dict[str, Any]) -> None:

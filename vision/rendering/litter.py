@@ -77,33 +77,30 @@ def _capsule(x: F32, y: F32, ax: float, ay: float, bx: float, by: float, radius:
 
 def draw_swarf(spec: Spec) -> Texture:
     """A tangle of curled chips (``swarf``) or a few short ones (``chips``)."""
-    form, size, width, tone, rng = spec.form, spec.size, spec.width, spec.tone, spec.rng
+    size, width, tone, rng = spec.size, spec.width, spec.tone, spec.rng
     h, w = int(width * SCALE) + 6, int(size * SCALE) + 6
-    colour, alpha = np.zeros((h, w, 3), np.uint8), np.zeros((h, w), np.uint8)
-    height = np.zeros((h, w), np.uint8)
-    tangle = form == "swarf"
+    bgra = np.zeros((h, w, 4), np.uint8)
+    tangle = spec.form == "swarf"
     for _ in range(int(rng.integers(14, 26)) if tangle else int(rng.integers(3, 8))):
         spread = 0.22 if tangle else 0.4
         cx, cy = w * (0.5 + spread * rng.uniform(-1, 1)), h * (0.5 + spread * rng.uniform(-1, 1))
         turns = rng.uniform(1.2, 6.0) if tangle else rng.uniform(0.3, 1.2)
-        t = np.linspace(0, turns * 2 * np.pi, int(18 * turns) + 6)
+        t = np.linspace(0, turns * 2 * np.pi, int(16 * turns) + 6)
         r = min(h, w) * (rng.uniform(0.05, 0.14) if tangle else rng.uniform(0.04, 0.1))
         drift = min(h, w) * rng.uniform(0.0, 0.09) * t / (2 * np.pi)
         a = rng.uniform(0, 2 * np.pi)
         px = cx + r * np.cos(t) + drift * np.cos(a)
         py = cy + r * np.sin(t) * rng.uniform(0.4, 1.0) + drift * np.sin(a)
-        points = np.stack([px, py], 1)
+        points = np.round(np.stack([px, py], 1) * 16).astype(np.int32)
         thick = max(2, int(rng.uniform(1.0, 2.4) * SCALE))
         hue = np.array(tone) + rng.normal(0, 14, 3) + (np.array([35, -5, -30]) if rng.random() < 0.25 else 0)
-        for k in range(len(t) - 1):
-            shine = 0.45 + 0.75 * (0.5 + 0.5 * np.sin(t[k] * 1.0 + a)) ** 2
-            ends = [tuple(int(v * 16) for v in p) for p in points[k : k + 2]]
-            value = tuple(int(v) for v in np.clip(hue * shine, 0, 255))
-            cv2.line(colour, ends[0], ends[1], value, thick, cv2.LINE_AA, 4)
-            cv2.line(alpha, ends[0], ends[1], 255, thick, cv2.LINE_AA, 4)
-            cv2.line(height, ends[0], ends[1], int(70 + 80 * shine), thick, cv2.LINE_AA, 4)
-    gloss = np.where(alpha > 0, 150, 0)
-    return Texture(np.dstack((colour, alpha)), bytes_of(np.dstack((gloss, height))))
+        shine = 0.45 + 0.75 * (0.5 + 0.5 * np.sin(t + a)) ** 2
+        values = np.column_stack((np.clip(hue * shine[:, None], 0, 255), np.full(len(t), 255))).astype(int).tolist()
+        for start, end, value in zip(points[:-1].tolist(), points[1:].tolist(), values[:-1], strict=True):
+            cv2.line(bgra, start, end, value, thick, cv2.LINE_AA, 4)
+    alpha = bgra[..., 3]
+    height = bgra[..., :3].max(2) // 2 + alpha // 5
+    return Texture(bgra, np.dstack((np.where(alpha > 0, np.uint8(150), np.uint8(0)), height)))
 
 
 def draw_drop(spec: Spec) -> Texture:

@@ -114,6 +114,8 @@ def _pair(
     ground: float,
 ) -> SlotPair:
     later, litter, case = _change(rng, stage, place, photos)
+    if case == "still" and rng.random() < 0.8:  # most often what was drawn could not be: draw once more
+        later, litter, case = _change(rng, stage, place, photos)
     shot = _Moment.first(rng, camera)
     first = shot.take(stage, [*near, place], (), _frame(place), rng)
     again = shot.later(rng)

@@ -24,6 +24,8 @@ PHOTO_SPLIT: Final = {
 scissors are seen by the evaluation alone, the file by the training alone; of the others each has another view."""
 
 _LONG = 900
+_OPENING = 0.004
+"""Least share of the photograph that the bench seen through a tool takes."""
 
 
 def folder() -> Path | None:
@@ -58,7 +60,7 @@ def cutout(n: int) -> Raster:
     label = path.parent.parent / "labels" / (path.stem + ".txt")
     cx, cy, w, h = (float(v) for v in label.read_text().split()[1:5])
     height, width = picture.shape[:2]
-    k = 1200 / width
+    k = 800 / width
     small = cv2.resize(picture, None, fx=k, fy=k, interpolation=cv2.INTER_AREA)
     height, width = small.shape[:2]
     alpha = _segment(small, (cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
@@ -83,23 +85,30 @@ def _path(n: int) -> Path | None:
 
 
 def _segment(picture: Raster, x0: float, y0: float, x1: float, y1: float) -> Raster:
-    """Alpha (h, w) uint8 of the tool on its even bench: unlike the bench's fitted colour, then grab-cut."""
+    """Alpha (h, w) uint8 of the tool on its even bench: what has edges, colour or another brightness than the bench
+    fitted around the box; a soft shadow has none of these. Openings through which the bench shows stay open.
+    """
     h, w = picture.shape[:2]
-    lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.5), cv2.COLOR_BGR2LAB).astype(np.float32)
+    lab = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.2), cv2.COLOR_BGR2LAB).astype(np.float32)
     yy, xx = np.mgrid[0:h, 0:w].astype(np.float32)
     basis = np.stack([np.ones_like(xx), xx / w, yy / h, (xx / w) ** 2, (yy / h) ** 2, xx * yy / (w * h)], -1)
-    outside = (xx < x0 - 8) | (xx > x1 + 8) | (yy < y0 - 8) | (yy > y1 + 8)
+    outside = (xx < x0 - 6) | (xx > x1 + 6) | (yy < y0 - 6) | (yy > y1 + 6)
     fit, *_ = np.linalg.lstsq(basis[outside][::7], lab[outside][::7], rcond=None)
-    unlike = np.linalg.norm((lab - basis @ fit) * np.array([0.6, 1.6, 1.6], np.float32), axis=-1)
-    mask = np.where(unlike > 22, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    mask[unlike > 45] = cv2.GC_FGD
-    mask[(unlike < 7) | outside] = cv2.GC_BGD
-    cv2.setRNGSeed(1)
-    cv2.grabCut(picture, mask, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
-    solid: Raster = np.where((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD), 255, 0).astype(np.uint8)
-    solid = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
-    solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, marks, stats, _ = cv2.connectedComponentsWithStats(solid)
-    if count > 1:
-        solid = np.where(marks == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])), 255, 0).astype(np.uint8)
-    return np.asarray(cv2.GaussianBlur(cv2.erode(solid, np.ones((3, 3), np.uint8)), (0, 0), 1.0), np.uint8)
+    unlike = lab - basis @ fit
+    colour = np.hypot(unlike[..., 1], unlike[..., 2])
+    edge = np.hypot(cv2.Scharr(lab[..., 0], cv2.CV_32F, 1, 0), cv2.Scharr(lab[..., 0], cv2.CV_32F, 0, 1)) / 32
+    tool = (edge > 4.2) | (colour > 9) | (unlike[..., 0] > 36) | (unlike[..., 0] < -70)
+    tool &= ~outside
+    solid: Raster = tool.astype(np.uint8) * 255
+    solid = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21)))
+    outlines, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    solid = np.zeros((h, w), np.uint8)
+    cv2.drawContours(solid, [max(outlines, key=cv2.contourArea)], -1, 255, -1)
+    bench = ((np.abs(unlike[..., 0]) < 26) & (colour < 5) & (edge < 3)).astype(np.uint8)
+    bench = cv2.morphologyEx(bench, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    count, marks, stats, _ = cv2.connectedComponentsWithStats(bench * (solid > 0).astype(np.uint8))
+    for k in range(1, count):
+        if stats[k, cv2.CC_STAT_AREA] > _OPENING * w * h:
+            solid[cv2.dilate((marks == k).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = 0
+    solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    return np.asarray(cv2.GaussianBlur(cv2.erode(solid, np.ones((3, 3), np.uint8)), (0, 0), 0.9), np.uint8)
