@@ -103,6 +103,11 @@ async def add_model(
     uow.tell("racks")
 
 
+async def signature_of(uow: UnitOfWork, sha256: str) -> str | None:
+    """In hexadecimal, as it was brought."""
+    return await uow.session.scalar(select(RackModel.signature).where(RackModel.sha256 == sha256).limit(1))
+
+
 async def roll_out(uow: UnitOfWork, rack: str, version: str, *, by: str) -> str:
     """Let the rack use that version; the command's id. Raises LookupError, RefusedError."""
     model = await uow.session.get(RackModel, version)

@@ -123,6 +123,16 @@ async def models(request: Request) -> list[service.ModelView]:
         return await service.models(uow)
 
 
+@router.get("/models/{sha256}.sig")
+async def model_signature(request: Request, sha256: Sha256) -> Response:
+    """Who signed the file of that hash, hexadecimal: agents check it against their own key."""
+    async with _units(request).reading() as uow:
+        signature = await rollout.signature_of(uow, sha256)
+    if signature is None:
+        raise HTTPException(404, "Aucun modèle n'a cette empreinte.")
+    return Response(signature, media_type="text/plain", headers=_NO_STORE)
+
+
 @router.get("/models/{sha256}")
 async def model(request: Request, sha256: Sha256) -> Response:
     """The file of that hash, for agents."""
