@@ -196,9 +196,9 @@ def draw_box(spec: Spec) -> Texture:
             board.line(x + 9 + 3 * k, -w * 0.35, x + 9 + 3 * k, w * 0.35, dark, 1.0)
         if half - x > size * 0.4:
             board.box(half * 0.05, -w * 0.4, half * 0.8, w * 0.4, (222, 226, 228), 20, 190)
-            board.text(
-                f"M{int(rng.integers(3, 12))}x{int(rng.integers(8, 40))}", half * 0.08, w * 0.18, w * 0.42, (30, 30, 30)
-            )
+            words = f"M{int(rng.integers(3, 12))}x{int(rng.integers(8, 40))}"
+            high = min(w * 0.42, half * 0.2)
+            board.text(words, half * 0.08, high * 0.5, high, (30, 30, 30))
         return board.done(rng)
     if flipped:
         board.box(-half + 4, -w + 4, half - 4, w - 4, (40, 40, 42), 20, 90)

@@ -103,7 +103,7 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def busy() -> RackShow:
     """A rack on which every case can be played."""
-    return small_show(2, 40, hidden=0.15, presence=0.25, layout="bins")
+    return small_show(3, 40, hidden=0.15, presence=0.25, layout="bins")
 
 
 @pytest.mark.parametrize("case", CASES)
