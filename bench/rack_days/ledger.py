@@ -53,7 +53,14 @@ class _NoLink:
 class Ledger:
     """Opened with `open`, closed with `close`; every method is one transaction."""
 
-    def __init__(self, folder: Path, clock: VirtualClock, rack: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: VirtualClock,
+        rack: str,
+        features: Sequence[Any] = (stock_consumers, racks_consumers),
+        **settings: Any,
+    ) -> None:
         url = f"sqlite:///{folder / 'copeau.db'}"
         wanted: dict[str, Any] = {"racks_begin": "automatic"} | settings
         self.settings = Settings(database_url=url, **wanted)
@@ -63,7 +70,7 @@ class Ledger:
         self.alarms: list[str] = []
         self._read_to = 0
         consumers = Consumers()
-        for feature in (stock_consumers, racks_consumers):
+        for feature in features:
             feature.register(consumers)
         self.inbox = Inbox(self.units, consumers, _NoLink(), self._alarm)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ class Eyes:
     def versions(self) -> dict[str, Any]:
         """What judged, and the thresholds that were frozen on other seeds: printed with each table."""
         settings = WatchSettings()
+        limits = getattr(self.judge, "limits", None)
         return {
+            "limits": None if limits is None else asdict(limits),
             "hands": self.detector.version,
             "judge": self.judge.version,
             "recheck_s": settings.recheck_s,

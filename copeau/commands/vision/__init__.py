@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from copeau.commands.vision.evaluating import evaluate
+from copeau.commands.vision.models import compare, labels, markers, sign
 from copeau.commands.vision.recette import recette
 from copeau.commands.vision.rendering import render, train
 from copeau.commands.vision.teaching import teach
@@ -13,8 +14,8 @@ from copeau.commands.vision.watching import setup_check, watch
 
 @click.group("vision")
 def command() -> None:
-    """The rack camera's eyes: teach, watch, render, train, eval."""
+    """The rack camera's eyes: teach, prove, watch, train, evaluate."""
 
 
-for _one in (teach, recette, watch, setup_check, render, train, evaluate):
+for _one in (markers, teach, recette, watch, setup_check, render, train, evaluate, labels, compare, sign):
     command.add_command(_one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -41,6 +42,9 @@ def render(out: Path, episodes: int, dataset: int, seed: int) -> None:
 
 @click.command("train")
 @click.argument("out", type=click.Path(path_type=Path))
+@click.option("--judge", "subject", flag_value="judge", help="The slot judge, as the shipped one was made.")
+@click.option("--hands", "subject", flag_value="hands", help="The hand detector.")
+@click.option("--rack", "subject", flag_value="rack", default=True, help="Items and hands (the usual).")
 @click.option("--images", type=click.IntRange(min=8), default=700, show_default=True)
 @click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True), default=0.3, show_default=True, help="Wall-clock budget."
@@ -53,14 +57,41 @@ def render(out: Path, episodes: int, dataset: int, seed: int) -> None:
     default=None,
     help="Weights (.pt) to go on from.",
 )
-def train(out: Path, images: int, hours: float, epochs: int | None, seed: int, start: Path | None) -> None:
-    """Train the rack detector into OUT (needs the `train` extra)."""
+@click.option("--photos", type=click.Path(path_type=Path), default=None, help="Real photos, for cut-outs of hands.")
+def train(
+    out: Path,
+    subject: str,
+    images: int,
+    hours: float,
+    epochs: int | None,
+    seed: int,
+    start: Path | None,
+    photos: Path | None,
+) -> None:
+    """Train a model into OUT (needs the `train` extra)."""
+    if subject == "judge":
+        _train_judge(out)
+        return
     from vision.training import TrainingPlan, TrainingUnavailableError
     from vision.training import train as run
 
     budget = None if epochs else hours
-    plan = TrainingPlan(out, images, max(8, images // 6), seed, budget, epochs or 30, start=start)
+    what: Literal["rack", "hands"] = "hands" if subject == "hands" else "rack"
+    plan = TrainingPlan(
+        out, images, max(8, images // 6), seed, budget, epochs or 30, start=start, subject=what, photos=photos
+    )
     try:
         click.echo(run(plan))
     except TrainingUnavailableError as problem:
         stop(str(problem))
+
+
+def _train_judge(out: Path) -> None:
+    from vision.judging.training import JudgeTrainingUnavailableError, make_slot_judge
+
+    try:
+        click.echo(make_slot_judge(out))
+    except (JudgeTrainingUnavailableError, ImportError) as problem:
+        stop(f"training needs the `train` extra: {problem}")
+    except OSError as problem:
+        stop(f"{out}: {problem.strerror or problem}")
