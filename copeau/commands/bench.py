@@ -86,6 +86,28 @@ def latency(trips: int, stress: int, linuxcnc: int, as_json: bool) -> None:
     _show(result, as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
 
 
+@command.command("rack-days")
+@click.option("--days", default=20, show_default=True, type=click.IntRange(min=1))
+@click.option("--sessions", default=100, show_default=True, type=click.IntRange(min=1), help="A day.")
+@click.option("--slots", default=40, show_default=True, type=click.IntRange(min=4), help="Places.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--pixels", is_flag=True, help="Rendered frames through the real watcher; else numbers, its rules alone.")
+@click.option("--asked", default=0.06, show_default=True, help="Numbers: share of doubts drawn.")
+@click.option("--missed", default=0.0, show_default=True, help="Numbers: share of misses drawn.")
+@click.option("--wrong", default=0.0, show_default=True, help="Numbers: share of wrong bookings drawn.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def rack_days(
+    days: int, sessions: int, slots: int, seed: int, pixels: bool, asked: float, missed: float, wrong: float,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Days at a rack over the real ledger: blindness, restarts, scans, lateness; what is right, shown, silent."""
+    from bench.rack_days.day import Play, run
+    from bench.rack_days.floor import Rates
+
+    play = Play(days, sessions, slots, seed, pixels, rates=Rates(asked, missed, wrong))
+    _show(run(play), as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
+
+
 def _guard_lines(result: dict[str, Any]) -> list[str]:
     rows = [str(result["machine"]), f"thresholds {result['thresholds']}, chosen on {result['chosen_on']}"]
     for clean in result["clean"]:
