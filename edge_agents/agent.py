@@ -114,6 +114,7 @@ def make_parts(config: AgentConfig) -> list[Part]:
     """The parts of a configuration; only the libraries that they need are loaded."""
     parts: list[Part] = []
     if config.rack:
+        from edge_agents.eyes import Eyes
         from edge_agents.parts.pictures import PicturesPart
         from edge_agents.parts.rack import RackPart
         from edge_agents.rack_models import Models
@@ -126,11 +127,12 @@ def make_parts(config: AgentConfig) -> list[Part]:
             kept.key or beside.with_name(f"{beside.stem}-pictures.key"),
             kept.max_mb * 1024 * 1024,
         )
+        eyes = Eyes(config.agent.racks_per_process)
         pictures = PicturesPart(spool, http, timedelta(hours=kept.hours))
         for section in config.rack:
             folder = beside.with_name(f"{beside.stem}-models") / section.name
             models = Models(folder, http, section.model_key, unsigned=section.unsigned_models)
-            parts.append(RackPart(section, pictures, models))
+            parts.append(RackPart(section, eyes, pictures, models))
         parts.append(pictures)
     if config.scanner:
         from edge_agents.parts.scanner import ScannerPart

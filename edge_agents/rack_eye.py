@@ -1,24 +1,22 @@
-"""The process that watches one rack: frames in, what they say out, and a person's word in between.
+"""What watches one rack: frames in, what they say out, and a person's word in between.
 
-It is started by :mod:`edge_agents.parts.rack`, which records what it says and sends what a person said. It keeps
-nothing: what it knows is the snapshot that comes with each change and is saved with it, so that it may be killed at any
-moment. Pictures leave it only as the watcher gives them: the rack's outline, hands filled.
+:mod:`edge_agents.parts.rack` records what it says and sends what a person said. It keeps nothing: what it knows is the
+snapshot that comes with each change and is saved with it, so that it may be killed at any moment. Pictures leave it
+only as the watcher gives them: the rack's outline, hands filled.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import cv2
-import msgspec
 import numpy as np
 
 from edge_agents import rack_messages as messages
@@ -41,7 +39,10 @@ _PICTURE_EVERY_S: Final = 1.0
 _PICTURE_QUALITY: Final = 80
 _STAY_AWAKE_S: Final = 8.0
 _TRIAL_SCORE: Final = 0.35
-_told: msgspec.msgpack.Decoder[messages.Told] = msgspec.msgpack.Decoder(messages.Told)
+
+
+class StoppedError(Exception):
+    """The agent wants no more of this eye."""
 
 
 class Inbox:
@@ -50,6 +51,13 @@ class Inbox:
     def __init__(self) -> None:
         self._fresh = threading.Condition()
         self._messages: list[messages.Told] = []
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Nobody listens any more."""
+        with self._fresh:
+            self.stopped = True
+            self._fresh.notify()
 
     def put(self, message: messages.Told) -> None:
         with self._fresh:
@@ -57,14 +65,17 @@ class Inbox:
             self._fresh.notify()
 
     def take(self) -> list[messages.Told]:
+        """Raises StoppedError."""
         with self._fresh:
+            if self.stopped:
+                raise StoppedError
             taken, self._messages = self._messages, []
             return taken
 
     def wait(self, seconds: float) -> None:
         """Until something came, at most so long."""
         with self._fresh:
-            self._fresh.wait_for(lambda: bool(self._messages), timeout=seconds)
+            self._fresh.wait_for(lambda: self.stopped or bool(self._messages), timeout=seconds)
 
 
 class Eye:
@@ -97,7 +108,7 @@ class Eye:
         order = self._order
         try:
             self._rack = load_rack(Path(order.rack))
-            self._detector = make_detector(order.detector, _path(order.model))
+            self._detector = _detector(order.detector, order.model)
             self._judge = make_judge() if order.judge is None else TrainedJudge(Path(order.judge))
             source = open_source(
                 order.source, fps=order.fps, loop=order.loop, realtime=True, sleep=self._sleep, cut=self._only_the_rack
@@ -115,8 +126,11 @@ class Eye:
             self._say(messages.Unusable("source", str(error), french))
             return
         self._renew()
-        while self._watch_once(source):
-            pass
+        try:
+            while self._watch_once(source):
+                pass
+        finally:
+            source.close()
 
     def _watch_once(self, source: FrameSource) -> bool:
         """Until the camera is gone; false when there is nothing more to watch."""
@@ -280,7 +294,7 @@ class Eye:
     def _use(self, told: messages.UseModel) -> None:
         """Try it on the present picture first: a model that cannot judge it is not taken."""
         try:
-            detector = make_detector(self._order.detector, _path(told.detector or self._order.model))
+            detector = _detector(self._order.detector, told.detector or self._order.model)
             _try(detector, None if self._frame is None else self._frame.image)
             judge = make_judge() if told.judge is None else TrainedJudge(Path(told.judge))
         except (DetectorError, NetError, OSError, ValueError, RuntimeError) as error:
@@ -295,8 +309,21 @@ class Eye:
         self._say(messages.Answer(asked, done, french[:1000]))
 
 
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
+def _detector(name: str, model: str | None) -> Detector:
+    """One for all racks of this process where its runtime lets threads share it. Raises DetectorError."""
+    if name != "onnx":
+        return make_detector(name, None if model is None else Path(model))
+    changed = 0 if model is None or not Path(model).exists() else Path(model).stat().st_mtime_ns
+    with _loading:
+        return _shared(model, changed)
+
+
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=2)
+def _shared(model: str | None, _changed: int) -> Detector:
+    return make_detector("onnx", None if model is None else Path(model))
 
 
 def _try(detector: Detector, picture: Image | None) -> None:
@@ -305,36 +332,3 @@ def _try(detector: Detector, picture: Image | None) -> None:
     for image in [grey] if picture is None else [grey, picture]:
         if any(not np.isfinite((d.x0, d.y0, d.x1, d.y1, d.score)).all() for d in detector.detect(image, _TRIAL_SCORE)):
             raise DetectorError("it gives boxes that are no numbers")
-
-
-def write(pipe: BinaryIO, message: messages.Said) -> None:
-    pipe.write(messages.framed(message))
-    pipe.flush()
-
-
-def _read(pipe: BinaryIO) -> bytes:
-    """One message; empty at the end."""
-    head = pipe.read(4)
-    return pipe.read(int.from_bytes(head, "big")) if len(head) == 4 else b""
-
-
-def _hear(pipe: BinaryIO, inbox: Inbox) -> None:
-    """Until the agent is gone: the eye ends with it."""
-    while payload := _read(pipe):
-        inbox.put(_told.decode(payload))
-    os._exit(0)
-
-
-def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    cv2.setNumThreads(1)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a native library that prints must not break the protocol
-    inbox = Inbox()
-    order = msgspec.msgpack.decode(_read(sys.stdin.buffer), type=messages.Order)
-    threading.Thread(target=_hear, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    Eye(order, lambda message: write(out, message), inbox).watch()
-
-
-if __name__ == "__main__":
-    main()

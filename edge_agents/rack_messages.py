@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -219,7 +219,19 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
 Said: TypeAlias = Watching | Settled | Answer | Picture | Gone | Unusable | Ended
 
 
-def framed(message: Said | Order | Told) -> bytes:
-    """One message: four bytes of length, then MessagePack."""
-    payload = msgspec.msgpack.encode(message)
-    return len(payload).to_bytes(4, "big") + payload
+HEAD: Final = 6
+
+
+def packed(message: Said | Order | Told) -> bytes:
+    """One message without its frame."""
+    return msgspec.msgpack.encode(message)
+
+
+def framed(number: int, payload: bytes) -> bytes:
+    """Four bytes of length, two of the rack's number in this process, the message; an empty one is the end."""
+    return len(payload).to_bytes(4, "big") + number.to_bytes(2, "big") + payload
+
+
+def head(frame: bytes) -> tuple[int, int]:
+    """Length and number of what follows the first `HEAD` bytes."""
+    return int.from_bytes(frame[:4], "big"), int.from_bytes(frame[4:HEAD], "big")

@@ -49,6 +49,9 @@ class AgentSection(Section):
 
     name: _Name
     site: _Name = "atelier"
+    racks_per_process: Annotated[
+        int, Field(ge=1, le=16, description="racks that share a process (100 MB each); 1: a crash costs one rack only")
+    ] = 4
 
 
 class CentreSection(Section):

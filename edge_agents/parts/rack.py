@@ -7,17 +7,16 @@ holds it: a killed eye loses nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from contracts.control import PartCommand
 from edge_agents import rack_messages as messages
 from edge_agents.commands import CommandRefusedError
+from edge_agents.eyes import Channel, Eyes
 from edge_agents.outbox import Fact, FactRefusedError, OutboxError
 from edge_agents.parts.pictures import PicturesPart
 from edge_agents.parts.rack_facts import RackFacts, french_of, status_of
@@ -27,9 +26,6 @@ from edge_agents.sections import RackSection
 from edge_agents.supervisor import Desk, SourceFault
 
 _log = logging.getLogger(__name__)
-_decoder: msgspec.msgpack.Decoder[messages.Said] = msgspec.msgpack.Decoder(messages.Said)
-_LIMIT: Final = 32 * 1024 * 1024
-_LEAVE_S: Final = 1.0
 
 
 class RackState(msgspec.Struct, frozen=True):
@@ -51,20 +47,21 @@ class RackState(msgspec.Struct, frozen=True):
 
 
 class RackPart:
-    """Runs the rack's eye as its own process. Whatever ends it, the next one compares with the last saved snapshot."""
+    """Runs the rack's eye in another process. Whatever ends it, the next one compares with the last saved snapshot."""
 
     kind = "rack"
 
-    def __init__(self, config: RackSection, pictures: PicturesPart, models: Models) -> None:
+    def __init__(self, config: RackSection, eyes: Eyes, pictures: PicturesPart, models: Models) -> None:
         self.name = config.name
         self.about: Mapping[str, str] = {"rack": config.name}
         self.config = config
         self.models = models
         self.state = RackState()
+        self._eyes = eyes
         self._pictures = pictures
         self._writing = asyncio.Lock()
         self._desk: Desk | None = None
-        self._eye: asyncio.subprocess.Process | None = None
+        self._eye: Channel | None = None
         self._answers: dict[str, asyncio.Future[messages.Answer]] = {}
         self._awake = False
         self._obeys = RackObeys(self, pictures.centre)
@@ -72,27 +69,21 @@ class RackPart:
     async def run(self, desk: Desk) -> None:
         self.state = _state(await desk.cursor())
         self._desk = desk
-        eye = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edge_agents.rack_eye", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        assert eye.stdin is not None
-        assert eye.stdout is not None
         restating = asyncio.create_task(self._restate_forever(desk), name=f"{self.name} mode")
         try:
-            eye.stdin.write(messages.framed(self._order()))
-            self._eye = eye
-            while True:
-                if await self._take(await _next(eye.stdout), desk):
-                    return
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise RuntimeError(f"the eye of {self.name} died (exit code {await eye.wait()})") from error
+            eye = self._eye = await self._eyes.open(self._order())
+            try:
+                while True:
+                    if await self._take(await eye.receive(), desk):
+                        return
+            finally:
+                self._eye = None
+                await eye.close()
         finally:
-            self._eye = None
             restating.cancel()
             self._obeys.eye_ended()
             for waiting in self._answers.values():
                 waiting.cancel()
-            await _end(eye)
             await asyncio.wait([restating])
 
     def _order(self) -> messages.Order:
@@ -274,10 +265,7 @@ class RackPart:
 
     def tell(self, message: messages.Told) -> bool:
         """Send it to the eye; false when there is none now."""
-        if self._eye is None or self._eye.stdin is None or self._eye.stdin.is_closing():
-            return False
-        self._eye.stdin.write(messages.framed(message))
-        return True
+        return self._eye is not None and self._eye.send(message)
 
     async def ask(self, message: messages.BeTaught | messages.UseModel, patience: float) -> messages.Answer | None:
         """What the eye answers; None: there is none, it died of it, or it was silent for too long."""
@@ -314,17 +302,3 @@ def _state(saved: bytes | None) -> RackState:
     if bytes(state.snapshot) == b"null" and b'"slots"' in saved:  # before the state had a form of its own
         return RackState(snapshot=msgspec.Raw(saved))
     return state
-
-
-async def _end(eye: asyncio.subprocess.Process) -> None:
-    if eye.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            eye.kill()
-        await eye.wait()
-
-
-async def _next(pipe: asyncio.StreamReader) -> messages.Said:
-    length = int.from_bytes(await pipe.readexactly(4), "big")
-    if length > _LIMIT:
-        raise RuntimeError(f"the eye sent a message of {length} bytes")
-    return _decoder.decode(await pipe.readexactly(length))

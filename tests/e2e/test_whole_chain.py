@@ -21,7 +21,7 @@ from tests.e2e.harness import SITE, Centre, Terminal
 from tests.e2e.seed import INSERT, INSERT_EAN
 from vision.rendering.live import LiveRack
 
-SEED = 7
+SEED = 3
 LABEL = "Plaquette CNMG 120408"
 
 

@@ -97,3 +97,20 @@ async def test_a_spool_that_cannot_be_written_costs_the_picture_and_never_the_fa
     assert shop.moved == shop.truth
     assert pick.crops is None
     assert "pictures of an observation are given up" in shop.log.read_text()
+
+
+async def test_racks_that_share_a_process_share_no_fault(shop: RackShop) -> None:
+    (shop.directory / "bad.json").write_text('{"slots": [{"id": "A1"}]}')
+    more = f'[[rack]]\nname = "rack-b"\nsource = "{shop.camera.url}"\nplace = "armoire"\n'
+    bad = f'[[rack]]\nname = "rack-c"\nsource = "{shop.camera.url}"\nrack = "bad.json"\n'
+    shop.start(more + bad)
+    await shop.wait(lambda: {read.rack for read in shop.said("rack.read")} == {"rack-a", "rack-b"}, "two readings")
+    await shop.wait(lambda: any(s.rack == "rack-c" for s in shop.said("source.status")), "the bad one's status")
+    (status,) = [s for s in shop.said("source.status") if s.rack == "rack-c"]
+    assert (status.status, status.code, "bad.json" in status.message) == ("error", "rack_file", True)
+    assert len(shop.eyes) == 1
+    await shop.act("take")
+    (slot, pieces) = shop.truth[0]
+    await shop.heard("stock.observed", 2)
+    told = {(fact.place, fact.qty) for fact in shop.said("stock.observed")}
+    assert told == {(f"rack-a/{slot}", pieces * 1000), (f"armoire/{slot}", pieces * 1000)}
