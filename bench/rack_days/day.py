@@ -27,6 +27,7 @@ from vision.watching.said import Said
 RACK = "rack-a"
 DAY_S = 86_400.0
 WORK_S = 10 * 3600.0
+"""After the restocking, that takes five minutes."""
 
 TAP_S, COUNT_S, WALK_S = 2.0, 6.0, 12.0
 """A person's time, the stated model: one tap on a proposal; a number typed at the rack's screen; a walk to the rack
@@ -113,10 +114,12 @@ class _Days:
             await self.ledger.close()
 
     async def _day(self, day: int) -> None:
-        times = np.sort(self.rng.uniform(0, WORK_S, self.play.sessions))
+        times = np.sort(self.rng.uniform(600, WORK_S, self.play.sessions))
         special = self.rng.permutation(self.play.sessions)
         blind = set(special[: self.play.blind].tolist())
         killed = set(special[self.play.blind : self.play.blind + self.play.restarts].tolist())
+        if day:
+            await self._restock(day * DAY_S)
         for number, at in enumerate(times):
             self._go_to(day * DAY_S + float(at))
             if number in blind:
@@ -138,6 +141,15 @@ class _Days:
                 self._say(self.floor.look())
                 await self._deliver()
                 await self._answer()
+
+    async def _restock(self, seconds: float) -> None:
+        """Each morning: mode rangement, and one tap on its list of differences."""
+        self._go_to(seconds)
+        self._say(self._noted(self.floor.restock()))
+        await self._deliver(everything=True)
+        self.counts["restocked"] += await self.ledger.accept_differences()
+        self.person_s += TAP_S
+        await self._deliver()
 
     def _go_to(self, seconds: float) -> None:
         self.floor.ts = self.clock.seconds = max(seconds, self.floor.ts, self.clock.seconds)
@@ -270,6 +282,7 @@ class _Days:
             "scans": self.counts["scans"],
             "blind": self.counts["blind"],
             "restarts": self.counts["restarts"],
+            "restocked_places": self.counts["restocked"],
             "delivered": {
                 "facts": self.camera.sent + self.post.sent,
                 "doubled": self.camera.twice + self.post.twice,

@@ -58,6 +58,10 @@ class Floor(Protocol):
         """The watcher is killed (`lose`: before its last words were saved), picks meanwhile, it starts again."""
         ...
 
+    def restock(self) -> Happening:
+        """Mode rangement: many places filled, no movements, one reading at its end."""
+        ...
+
     def look(self) -> Happening:
         """Nobody is there for a while: what the watcher says by itself, a whole reading at the latest."""
         ...
@@ -126,6 +130,18 @@ class NumberFloor:
             self._book = dict(self._saved)
         self._meanwhile(sessions, happening)
         happening.said += self._catch_up("start")
+        return happening
+
+    def restock(self) -> Happening:
+        happening = Happening([ModeChange("restocking", "ok", self.ts)])
+        for slot, count in self._true.items():
+            if count < 4:
+                happening.deltas[slot] = 8 - count
+                self._true[slot] = 8
+        self.ts += 300.0
+        views = [self._view(slot, sure=True) for slot in self._true]
+        happening.said += self._settled(views, Occasion.RESTOCKING, 0, readings=False)
+        happening.said += [ModeChange("counting", "ok", self.ts), self._reading("restocked", list(self._true))]
         return happening
 
     def look(self) -> Happening:
@@ -275,6 +291,17 @@ class PixelFloor:
             heard = [self._stage.begin()]
         except NotLearntError:  # it goes on learning in the frames that come
             heard = []
+        return self._happening(before, heard)
+
+    def restock(self) -> Happening:
+        before = self.truth()
+        heard = [self._stage.mode("restocking")]
+        for _ in range(3):
+            try:
+                heard.append(self._stage.play("restock"))
+            except CannotPlayError:
+                break
+        heard += [self._stage.mode("counting"), self._stage.settle(frames=10)]
         return self._happening(before, heard)
 
     def look(self) -> Happening:

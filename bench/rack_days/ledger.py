@@ -85,14 +85,17 @@ class Ledger:
         await self.database.close()
 
     async def begin(self, slots: Mapping[str, str], counts: Mapping[str, int]) -> None:
-        """Items and places exist, and what lies there was counted by a person."""
+        """Items and places exist, and what lies there was received."""
         async with self.units.begin() as uow:
             for item in sorted(set(slots.values())):
                 await items.add_item(uow, item, item, "insert")
             for slot in slots:
                 await items.add_place(uow, self.place(slot))
             for slot, count in counts.items():
-                await stock.count(uow, slots[slot], self.place(slot), count * 1000, person=PERSON, key=f"begin:{slot}")
+                if count:
+                    await stock.receive(
+                        uow, slots[slot], count * 1000, self.place(slot), person=PERSON, key=f"begin:{slot}"
+                    )
 
     async def deliver(self, envelopes: Sequence[Envelope]) -> None:
         for at in range(0, len(envelopes), 100):
@@ -127,6 +130,11 @@ class Ledger:
             await stock.confirm(uow, question, PERSON)
         else:
             await stock.correct(uow, question, qty, PERSON)
+
+    async def accept_differences(self) -> int:
+        """One tap after a restocking; how many places it put right."""
+        async with self.units.begin() as uow:
+            return await stock.accept_differences(uow, self.rack, PERSON)
 
     async def told(self) -> list[SetSlotCount]:
         """What the camera was told since the last time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from contracts.racks import RackDescription
 from vision.detectors.base import Frame
@@ -62,6 +62,8 @@ class Eye(Protocol):
     def set_count(self, slot: str, count: int) -> object: ...
 
     def settle_move(self, accept: bool) -> object: ...
+
+    def set_mode(self, mode: Literal["counting", "restocking"]) -> Sequence[Said]: ...
 
     def snapshot(self) -> dict[str, Any]: ...
 
@@ -140,6 +142,12 @@ class Stage:
         self._feed(self.show.fault(kind, amount, frames), heard)
         return heard
 
+    def mode(self, mode: Literal["counting", "restocking"]) -> Heard:
+        """A person begins or ends the restocking."""
+        heard = Heard()
+        self._hear(self.eye.set_mode(mode), heard)
+        return heard
+
     def clear_fault(self) -> Heard:
         """It ends."""
         heard = Heard()
@@ -174,15 +182,18 @@ class Stage:
 
     def _feed(self, shots: Iterable[Shot], heard: Heard) -> None:
         for shot in shots:
-            said = self.eye.feed(shot.image if self._cut is None else self._cut(shot.image), self.ts)
-            heard.said += said
-            heard.claims += claims_of(said)
-            heard.read.update(readings_of(said))
-            heard.modes += modes_of(said)
+            self._hear(self.eye.feed(shot.image if self._cut is None else self._cut(shot.image), self.ts), heard)
             heard.answers = shot.answers or heard.answers
             heard.frames += 1
             self.ts += 1.0 / SHOW_FPS
             self.frame += 1
+
+    @staticmethod
+    def _hear(said: Sequence[Said], heard: Heard) -> None:
+        heard.said += said
+        heard.claims += claims_of(said)
+        heard.read.update(readings_of(said))
+        heard.modes += modes_of(said)
 
 
 class NotLearntError(RuntimeError):

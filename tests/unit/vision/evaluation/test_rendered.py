@@ -88,6 +88,11 @@ class FakeEye:
     def set_count(self, slot: str, count: int) -> None:
         self.told.append((slot, count))
 
+    def settle_move(self, accept: bool) -> None: ...
+
+    def set_mode(self, mode: str) -> list[Said]:
+        return []
+
     def snapshot(self) -> dict[str, Any]:
         return {"sessions": self.sessions}
 
