@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
+from typing import Final
 
 from sqlalchemy import select
 
@@ -14,6 +16,9 @@ from central.racks.crops import Use, claim_crops
 from central.racks.models import Rack, RackModeSpan
 from central.racks.telling import Belief, note_believed, slots
 from contracts.facts import RackModeChanged, RackRead
+
+_REPEATS: Final = 200
+"""A mode is repeated at each connect: how far back its beginning is looked for."""
 
 
 def register(consumers: Consumers) -> None:
@@ -45,18 +50,19 @@ async def on_modes(uow: UnitOfWork, facts: Sequence[Fact[RackModeChanged]]) -> N
     for code in sorted({fact.body.rack for fact in facts}):
         row = await _rack(uow, code, next(fact.agent for fact in facts if fact.body.rack == code))
         span = RackModeSpan
-        last = (
+        newest = (
             await uow.session.scalars(
-                select(span).where(span.rack == code).order_by(span.at.desc(), span.seq.desc(), span.fact_id.desc())
+                select(span)
+                .where(span.rack == code)
+                .order_by(span.at.desc(), span.seq.desc(), span.fact_id.desc())
+                .limit(_REPEATS)
             )
-        ).first()
-        if last is None:
-            continue
-        same = (row.mode, row.mode_code) == (last.mode, last.code)
-        row.mode, row.mode_code, row.message = last.mode, last.code, last.message
-        row.person, row.crops = last.person, last.crops or (row.crops if same else None)
-        if not same or row.since is None or not last.repeated:
-            row.since = last.at if not (same and row.since is not None) else min(row.since, last.at)
+        ).all()
+        last = newest[0]
+        same = list(takewhile(lambda s, of=last: (s.mode, s.code) == (of.mode, of.code), newest))  # type: ignore[misc]  # a default binds the loop's value
+        row.mode, row.mode_code, row.message, row.since = last.mode, last.code, last.message, same[-1].at
+        row.person = next((s.person for s in same if s.person), None)
+        row.crops = next((s.crops for s in same if s.crops), None)
         await uow.session.flush()
         uow.tell(f"rack:{code}", mode=row.mode, code=row.mode_code)
     uow.tell("racks")

@@ -65,7 +65,7 @@ def sealed(settings: Settings, crops_id: str, body: bytes) -> Sealed:
         brought = msgspec.msgpack.decode(body, type=_Brought)
     except msgspec.MsgspecError as error:
         raise BadCropsError(f"Corps illisible ({error}) : une table msgpack before, after, observed.") from error
-    pictures = {"before": brought.before, "after": brought.after}
+    pictures = {"before": brought.before or None, "after": brought.after or None}
     if not any(pictures.values()):
         raise BadCropsError("Aucune image : before ou after est attendu.")
     for moment, picture in pictures.items():
@@ -88,7 +88,7 @@ def is_jpeg(picture: bytes) -> bool:
 async def take_crops(uow: UnitOfWork, crops: Sealed) -> bool:
     """Keep them; whether they were new. Those whose time is over already are taken, and not kept."""
     use = await uow.session.get(RackCropsUse, crops.id)
-    expires = _expiry(uow, use, uow.now)
+    expires = _expiry(uow, use, uow.now, crops.observed)
     if expires <= uow.now:
         return False
     values = {
@@ -132,16 +132,19 @@ async def _set_expiry(uow: UnitOfWork, ids: Sequence[str]) -> None:
         select(RackCropsUse).where(RackCropsUse.id.in_(ids)).execution_options(populate_existing=True)
     )}  # fmt: skip
     for row in await uow.session.scalars(select(RackCrops).where(RackCrops.id.in_(ids))):
-        row.expires_at = _expiry(uow, uses.get(row.id), row.received_at)
+        row.expires_at = _expiry(uow, uses.get(row.id), row.received_at, row.observed_at)
     await uow.session.flush()
 
 
-def _expiry(uow: UnitOfWork, use: RackCropsUse | None, received: datetime) -> datetime:
-    """Counted from when the saying was known here, never from a clock elsewhere; doubts until they were looked at."""
-    since = received if use is None else max(use.recorded_at, received) if not use.doubtful else use.recorded_at
+def _expiry(uow: UnitOfWork, use: RackCropsUse | None, received: datetime, observed: datetime) -> datetime:
+    """Of a doubt so long after the event itself, days in an agent's spool included; of an automatic movement as long
+    as « Pas ça » can be said, which is counted from when it was known here.
+    """
     if use is not None and not use.doubtful:
-        return since + timedelta(minutes=uow.settings.racks_automatic_minutes)
-    return since + timedelta(hours=uow.settings.racks_doubtful_hours)
+        return max(use.recorded_at, received) + timedelta(minutes=uow.settings.racks_automatic_minutes)
+    # A clock that runs ahead keeps nothing longer.
+    event = min(observed, received) if use is None else min(use.at, use.recorded_at)
+    return event + timedelta(hours=uow.settings.racks_doubtful_hours)
 
 
 async def crops(uow: UnitOfWork, crops_id: str, who: str) -> CropsView | None:

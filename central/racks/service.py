@@ -27,6 +27,7 @@ from central.racks.reads import (
     taught,
     trust,
 )
+from central.racks.reads import commands as commands_of
 from central.racks.rollout import add_model, roll_back, roll_out
 from central.racks.rules import rack_of, slot_of
 from central.racks.schemas import (
@@ -64,6 +65,7 @@ __all__ = [
     "believed",
     "claim_crops",
     "command",
+    "commands_of",
     "crops",
     "description",
     "descriptions",

@@ -63,7 +63,7 @@ async def test_pictures_of_a_doubt_come_before_or_after_it_and_stay_three_days(
         e = AuditEntry
         viewed = await uow.session.execute(select(e.who, e.subject).where(e.what == "racks.view_crops"))
         assert sorted(viewed) == [("p1", f"crops:{ID}"), ("p2", f"crops:{ID}")]
-    for hours, left in ((71, 1), (2, 0)):
+    for hours, left in ((70, 1), (2, 0)):
         shop.clock.moment += timedelta(hours=hours)
         async with shop.begin() as uow:
             await crops.purge(uow)
@@ -73,6 +73,14 @@ async def test_pictures_of_a_doubt_come_before_or_after_it_and_stay_three_days(
         (purged,) = (await racks.privacy(uow)).purges
     assert (purged.pictures, purged.why) == (1, "expired")
     assert (await client.get(f"/api/racks/crops/{ID}/before.jpg", params={"by": "p1"})).status_code == 404
+
+
+async def test_days_in_an_agents_spool_count(shop: Shop, client: httpx.AsyncClient) -> None:
+    shop.clock.moment += timedelta(hours=80)
+    await shop.say(shop.fact(pick(before=5, mode="review", crops=ID)))
+    assert (await client.put(f"/api/racks/crops/{ID}", content=pair(before=b""))).status_code == 201
+    async with shop.units.reading() as uow:
+        assert (await racks.privacy(uow)).kept == 0
 
 
 async def test_pictures_of_an_automatic_pick_stay_as_long_as_pas_ca(shop: Shop, client: httpx.AsyncClient) -> None:
