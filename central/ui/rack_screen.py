@@ -84,7 +84,9 @@ def _question(p: stock.ProposalView) -> Question:
     level = p.kind in LEVEL_KINDS
     way = "level" if level else "return" if p.qty > 0 else "take"
     slot = racks.slot_of(p.place or "")
-    return Question(p.id, p.label or p.item, slot, p.question if p.kind != "doubt" else "Combien, en vrai ?", way, p.crops)
+    return Question(
+        p.id, p.label or p.item, slot, p.question if p.kind != "doubt" else "Combien, en vrai ?", way, p.crops
+    )
 
 
 @router.post("/rack/{code}/ecran/{observation}/pas-ca")

@@ -38,11 +38,12 @@ async def part(request: Request) -> Response:
 
 async def _review(uow: UnitOfWork) -> dict[str, Any]:
     found = await stock.proposals(uow)
-    to_charge = [one for one in await work.to_charge(uow) if one.qty]
+    to_charge = await sure_to_charge(uow)
     return {
         "open": [p for p in found if p.state == "open"],
         "decided": [p for p in found if p.state != "open"],
         "to_charge": to_charge,
+        "operations": [o for o in await work.operations(uow) if o.status != "done"] if to_charge else [],
         "to_count": await stock.to_count(uow),
         "names": await people.names(uow, {one.person for one in to_charge if one.person}),
         "why": why,
@@ -50,6 +51,12 @@ async def _review(uow: UnitOfWork) -> dict[str, Any]:
         "level_kinds": LEVEL_KINDS,
         "said": said,
     }
+
+
+async def sure_to_charge(uow: UnitOfWork, person: str | None = None) -> list[work.ToCharge]:
+    """What was taken for sure and is still to be charged: what is only believed is first a question of its own."""
+    doubted = {s.observation for p in await stock.proposals(uow) if p.state == "open" for s in p.sources}
+    return [one for one in await work.to_charge(uow, person=person) if one.qty and one.observation not in doubted]
 
 
 def why(proposal: ProposalView) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -46,7 +47,7 @@ def test_a_pick_appears_without_reload(page: Page, rack: Terminal) -> None:
     expect(level(page)).to_have_text("5")
     expect(taken(page)).to_have_count(1)
     taken(page).locator("summary").click()
-    expect(page.get_by_role("img", name=f"{LABEL}, avant")).to_be_visible()
+    expect(taken(page).locator("details ul")).to_contain_text("Caméra : −1")
     assert page.evaluate("window.sameDocument") is True
 
 
@@ -111,33 +112,13 @@ def test_a_scan_that_arrives_an_hour_late_joins_its_pick(
     expect(level(page)).to_have_text("4")
 
 
-def test_a_doubt_is_confirmed_and_taken_back(page: Page, rack: Terminal) -> None:
+def test_a_doubt_stands_beside_the_level_until_it_is_answered(page: Page, rack: Terminal) -> None:
     page.goto("/stock")
     rack.send(pick(6, 5, confidence=0.6, review=True))
-    expect(level(page)).to_contain_text("6")
     expect(level(page)).to_contain_text("(−1 à confirmer)")
-    expect(page.locator(".proposal")).to_have_count(1)
-    page.keyboard.press("j")
-    page.keyboard.press("c")
+    page.locator("#to-check").get_by_role("link", name=LABEL).click()
+    expect(page).to_have_url(re.compile(r"/a-verifier#proposition-\d+$"))
+    page.get_by_role("button", name="Confirmer").click()
+    expect(page.locator("#review")).to_contain_text("Rien à vérifier")
+    page.goto("/stock")
     expect(level(page)).to_have_text("5")
-    page.locator("#review").get_by_role("button", name="Annuler").click()
-    expect(level(page)).to_contain_text("(−1 à confirmer)")
-    page.locator("#review").get_by_role("button", name="Refuser").click()
-    expect(level(page)).to_have_text("6")
-
-
-def test_a_doubt_is_corrected(page: Page, rack: Terminal) -> None:
-    rack.send(pick(6, 5, confidence=0.6, review=True))
-    page.goto("/stock")
-    page.get_by_label("En vrai").fill("−2")
-    page.get_by_label("En vrai").press("Enter")
-    expect(level(page)).to_have_text("4")
-
-
-def test_a_quantity_that_is_none_is_explained(page: Page, rack: Terminal) -> None:
-    rack.send(pick(6, 5, confidence=0.6, review=True))
-    page.goto("/stock")
-    page.get_by_label("En vrai").fill("deux")
-    page.get_by_label("En vrai").press("Enter")
-    expect(page.locator("#review")).to_contain_text("n’est pas une quantité")
-    expect(level(page)).to_contain_text("(−1 à confirmer)")

@@ -1,5 +1,6 @@
-// Asks the centre to do something. Resolves to its answer, or throws an Error with the French sentence to show: what a
-// person may not do (any more) is an ordinary answer marked X-Refused, so that the console keeps to real faults.
+// Asks the centre to do something. Resolves to its answer, or throws an Error with the French sentence to show (`away`:
+// the centre was not reached). What a person may not do (any more) is an ordinary answer marked X-Refused, so that the
+// console keeps to real faults.
 export async function ask(path, body) {
   const headers = { 'HX-Request': 'true' };
   if (body !== undefined && !(body instanceof URLSearchParams)) {
@@ -10,7 +11,7 @@ export async function ask(path, body) {
   try {
     reply = await fetch(path, { method: 'POST', headers, body });
   } catch {
-    throw new Error('Le centre ne répond pas : rien n’a été enregistré. Recommencez quand il est revenu.');
+    throw Object.assign(new Error('Le centre ne répond pas : rien n’a été enregistré. Recommencez quand il est revenu.'), { away: true });
   }
   if (!reply.ok || reply.headers.has('X-Refused')) throw new Error((await reply.text()).replace('Ce n’est pas possible. ', ''));
   return reply;

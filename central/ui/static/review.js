@@ -89,17 +89,19 @@ function decide(card, act, more = {}) {
 
 async function send(path, id, act, body) {
   let problem = null;
+  let away = false;
   let html = null;
   try {
     html = await (await ask(`${path}/${act}`, body)).text();
   } catch (error) {
     problem = error.message;
+    away = error.away ?? false;
   }
   pending.delete(id);
   if (problem) {
     failed.set(id, problem);
     say(problem, 'fault');
-    window.htmx.trigger(list(), 'live');
+    if (!away) window.htmx.trigger(list(), 'live');
   } else {
     typed.delete(id);
     ways.delete(id);
@@ -123,13 +125,17 @@ document.addEventListener('click', (event) => {
   if (!button || !list()?.contains(button)) return;
   const card = button.closest('.proposal');
   const { choose: chosen, digit, way: wanted, act } = button.dataset;
-  if (chosen !== undefined) choose(card.dataset.id === current ? current : card.dataset.id);
+  if (chosen !== undefined) choose(card.dataset.id);
   else if (digit !== undefined) type(card, digit);
   else if (wanted !== undefined) {
     ways.set(card.dataset.id, wanted);
     paint();
   } else if (act === 'annuler') turn = turn.then(() => send(`/revue/${button.dataset.id}`, `u${button.dataset.id}`, act, new URLSearchParams()));
-  else if (act) decide(card, act, button.dataset.operation === undefined ? {} : { operation: button.dataset.operation });
+  else if (act === 'imputer') {
+    const operation = button.dataset.from ? document.getElementById(button.dataset.from).value : button.dataset.operation;
+    if (button.dataset.from && !operation) say('Choisissez d’abord l’opération.', 'attention');
+    else decide(card, act, { operation });
+  } else if (act) decide(card, act);
 });
 
 document.addEventListener('input', (event) => {

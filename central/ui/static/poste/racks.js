@@ -112,7 +112,7 @@ export function beliefs() {
 
 // What is to be charged; at "Terminer" only what may belong to that operation.
 export function charges(operation = null) {
-  const mine = told.charges.filter((one) => !operation || one.likely.includes(operation));
+  const mine = told.charges.filter((one) => (operation ? one.likely.includes(operation) : one.likely.length));
   if (!mine.length) return null;
   const offer = (one) => {
     const row = h('li', {}, h('p', {}, h('b', {}, pieces(one.qty)), ' ', one.label, ' ', h('small', { class: 'muted' }, one.place ?? '')),

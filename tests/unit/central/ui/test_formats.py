@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from central.ui import formats
-from central.ui.stock import milli
+from central.ui.review import milli
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2026, 11, 21, 7, 41, tzinfo=UTC)
