@@ -215,8 +215,8 @@ class _Days:
             for question in open_now:
                 if self.rng.random() > self.play.answered:
                     self.ignored.add(question.id)
-                    continue
-                await self._decide(question)
+                elif question.id in {q.id for q in await self.ledger.questions()}:  # an answer settles others
+                    await self._decide(question)
             await self._deliver()
 
     async def _decide(self, question: ProposalView) -> None:
@@ -227,8 +227,10 @@ class _Days:
         self.counts[f"questions_{question.kind}"] += 1
         try:
             if question.kind in ("read", "ecart"):
-                true = 1000 * self._true_at(slot, question.at.timestamp() - self.clock.begin.timestamp())
-                right = question.kind == "read" and question.seen == true
+                at = question.at.timestamp() - self.clock.begin.timestamp()
+                # an écart is about what lay there before the session, a reading about what lies there
+                true = 1000 * self._true_at(slot, at if question.kind == "read" else at - 1.0)
+                right = true == (question.seen if question.kind == "read" else question.count_before)
                 self.person_s += WALK_S
                 await self.ledger.decide(question.id, None if right else true)
                 return
