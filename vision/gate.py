@@ -28,6 +28,8 @@ _NOISE_FACTOR = 6.0
 _EDGE = 0.6  # least gradient of an edge, per px, in units of the least step
 _MOVING_SHARE = 0.0012
 _ARM_SHARE = 0.004
+_DEEP_PX = 4
+_TIP_PX, _LEAST_ARM_PX = 12, 20
 _KERNEL = np.ones((3, 3), np.uint8)
 
 Small = npt.NDArray[np.float32]
@@ -82,9 +84,10 @@ class Gate:
             cv2.fillPoly(self._places, [self._small(slot.polygon, homography)], 1)
         seen = np.zeros_like(self._places)
         cv2.fillPoly(seen, [self._small(self._outline, homography)], 1)
-        inner = _shrunk(seen, 1)
+        inner = _shrunk(seen, 2)  # the paint's edge may lie a pixel aside of where it was
         self._seen = inner
         self._border = inner & (1 - _shrunk(inner, 1))
+        self._deep = _shrunk(inner, _DEEP_PX)
         self._rim = inner & (1 - _shrunk(inner, 2))
         self._around = int((inner & (1 - self._places)).sum())
 
@@ -162,6 +165,29 @@ class Gate:
         self.adopt(np.asarray(moved, np.float32))
         self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
 
+    def tips(self, sight: Sight) -> list[tuple[tuple[float, float], Mask]]:
+        """Where each arm ends: its farthest point from where it reaches in (x, y) and what lies around that (h, w).
+
+        Arms that run into one another are told apart no more: then all of them is an end.
+        """
+        over = self.reaching(sight)
+        count, labels = cv2.connectedComponents(over, connectivity=8)
+        found = []
+        for label in range(1, count):
+            part = labels == label
+            entries, runs = cv2.connectedComponents((part & (self._border > 0)).astype(np.uint8), connectivity=8)
+            ys, xs = np.nonzero(part)
+            if entries > 2 or len(xs) < _LEAST_ARM_PX:
+                if len(xs) >= _LEAST_ARM_PX:
+                    found.append(((float(xs.mean()), float(ys.mean())), part.astype(np.uint8)))
+                continue
+            in_y, in_x = np.nonzero(runs)
+            far = int(((xs - in_x.mean()) ** 2 + (ys - in_y.mean()) ** 2).argmax())
+            x, y = float(xs[far]), float(ys[far])
+            near = part & (np.hypot(*np.meshgrid(np.arange(part.shape[1]) - x, np.arange(part.shape[0]) - y)) < _TIP_PX)
+            found.append(((x, y), near.astype(np.uint8)))
+        return found
+
     def surroundings(self, sight: Sight) -> float:
         """Share 0..1 of what lies around the places, inside the outline, that differs from the reference."""
         return float((sight.foreground & (1 - self._places)).sum()) / max(self._around, 1)
@@ -219,7 +245,8 @@ class Gate:
             border = self._border | inner
         _, labels, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
         least = _ARM_SHARE * self._around
-        return any(stats[i, cv2.CC_STAT_AREA] > least for i in np.unique(labels[border > 0]) if i)
+        deep = set(np.unique(labels[self._deep > 0]))  # a line along the border is no arm
+        return any(stats[i, cv2.CC_STAT_AREA] > least and i in deep for i in np.unique(labels[border > 0]) if i)
 
 
 def _shrunk(mask: Mask, by: int) -> Mask:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ from vision.gate import Mask, Small
 
 _MOST_FRAMES = 240
 _QUANTUM = 100.0
+_DWELL_PX_S = 40.0
 
 
 class SessionFilm:
@@ -22,6 +25,24 @@ class SessionFilm:
         self._bands: list[npt.NDArray[np.int8]] = []
         self._foreground: Mask | None = None
         self._stride, self._seen = 1, 0
+        self._dwelt: Mask | None = None
+        self._tips: tuple[float, list[tuple[float, float]]] = (0.0, [])
+
+    def rest_at(self, ts: float, tips: Sequence[tuple[tuple[float, float], Mask]]) -> None:
+        """Where arms end in this frame (`vision.gate.Gate.tips`): an end that hardly moved since the last dwells."""
+        last, before = self._tips
+        reach = _DWELL_PX_S * max(ts - last, 0.05)
+        for (x, y), around in tips:
+            if any(np.hypot(x - other_x, y - other_y) < reach for other_x, other_y in before):
+                self._dwelt = around if self._dwelt is None else np.maximum(self._dwelt, around)
+        self._tips = (ts, [at for at, _ in tips])
+
+    def dwelt(self, polygon: npt.NDArray[np.float32]) -> float:
+        """Largest share 0..1 of a place over which the end of an arm dwelt; passing over it is not dwelling."""
+        if self._dwelt is None:
+            return 0.0
+        mask = _mask(polygon, self._dwelt.shape)
+        return float(self._dwelt[mask].mean()) if mask.any() else 0.0
 
     def add(self, ts: float, band: Small, foreground: Mask) -> None:
         """Append one frame: its time (s), band image and foreground mask."""

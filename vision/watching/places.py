@@ -86,6 +86,7 @@ class Places:
         occasion: Occasion,
         moment: Callable[[Slot], float],
         covered: Collection[str] = (),
+        passed: Collection[str] = (),
     ) -> Outcome:
         """Judge some places now.
 
@@ -95,8 +96,9 @@ class Places:
             occasion: why.
             moment: when a place changed, seconds.
             covered: places that lie under an arm in these frames: not judged, masked.
+            passed: hidden places over which an arm only passed: touched if they look otherwise than before.
         """
-        views, judged = [], {}
+        views, judged, looks = [], {}, {}
         for slot in slots:
             if slot.id in covered:
                 self.book.setdefault(slot.id, Entry(slot.count))
@@ -104,11 +106,12 @@ class Places:
                 views.append(View(slot.id, None, "none", "masked", why="an arm lies over it", at=moment(slot)))
                 continue
             crops = stills.of(slot)
-            judgement = self._judge(slot, crops, occasion)
+            judgement = self._judge(slot, crops, occasion, slot.id in passed)
             if judgement is not None:
                 judged[slot.id] = judgement
+                looks[slot.id] = look_of(crops)
                 views.append(self._view(slot, judgement, moment(slot)))
-        return self._entered(views, judged, occasion)
+        return self._entered(views, judged, looks, occasion)
 
     def check(self, slot: Slot, stills: Stills, ts: float) -> Outcome | None:
         """Look at one place although nobody came. What seems to have changed is looked at again later before it is
@@ -117,7 +120,8 @@ class Places:
         first, seen = self._suspects.get(slot.id, (ts, None))
         if seen is not None and ts - first < _CONFIRM_S:
             return None
-        judgement = self._judge(slot, stills.of(slot), Occasion.CHECK)
+        crops = stills.of(slot)
+        judgement = self._judge(slot, crops, Occasion.CHECK)
         if judgement is None:
             return None
         view = self._view(slot, judgement, ts)
@@ -128,7 +132,7 @@ class Places:
             self._suspects[slot.id] = (ts, key)
             return None
         self._suspects.pop(slot.id, None)
-        outcome = self._entered([view], {slot.id: judgement}, Occasion.CHECK)
+        outcome = self._entered([view], {slot.id: judgement}, {slot.id: look_of(crops)}, Occasion.CHECK)
         return None if same else outcome
 
     def suspects(self, ts: float) -> list[Slot]:
@@ -219,8 +223,10 @@ class Places:
         """Whatever the counts were, they are not known to be what was said (an old snapshot): none is in the book."""
         self.book = {slot_id: replace(entry, count=None) for slot_id, entry in self.book.items()}
 
-    def _judge(self, slot: Slot, crops: list[Crop], occasion: Occasion) -> Judgement | None:
-        """The judgement; None when there is nothing to judge: taught only now, still covered, a heap nobody touched."""
+    def _judge(self, slot: Slot, crops: list[Crop], occasion: Occasion, passed: bool = False) -> Judgement | None:
+        """The judgement; None when there is nothing to judge: taught only now, as unreadable as before, a heap nobody
+        touched.
+        """
         cover = self._covers.get(slot.id)
         if cover is not None and compare(cover, look_of(crops)).verdict == "same":
             return None
@@ -228,7 +234,7 @@ class Places:
         if memory is None:
             self._learn(slot, crops)
             return None
-        if slot.kind is SlotKind.HIDDEN and occasion in (Occasion.CHECK, Occasion.ABSENCE, Occasion.HELD):
+        if slot.kind is SlotKind.HIDDEN and (passed or occasion not in (Occasion.SESSION, Occasion.RESTOCKING)):
             same = compare(memory.look, look_of(crops)).verdict == "same"
             if same or occasion is Occasion.CHECK:
                 return None
@@ -257,11 +263,16 @@ class Places:
             guess=judgement.guess,
         )
 
-    def _entered(self, views: list[View], judged: Mapping[str, Judgement], occasion: Occasion) -> Outcome:
+    def _entered(
+        self, views: list[View], judged: Mapping[str, Judgement], looks: Mapping[str, Look], occasion: Occasion
+    ) -> Outcome:
         outcome = settle(self.book, self._described, views, occasion)
         self.book = outcome.book
         for slot_id, judgement in judged.items():
-            self._covers.pop(slot_id, None)
+            if self.book[slot_id].state == "seen" or self.book[slot_id].state == "hidden":
+                self._covers.pop(slot_id, None)
+            else:
+                self._covers[slot_id] = looks[slot_id]
             self._suspects.pop(slot_id, None)
             count = self.book[slot_id].count
             memory = judgement.memory

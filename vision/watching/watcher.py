@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.facts import ReadReason
+from contracts.racks import SlotKind
 from vision import memory
 from vision.detectors.base import Detection, Detector, Frame
 from vision.gate import Gate, Sight
@@ -122,6 +123,7 @@ class RackWatcher:
         self._condition_now: Condition | None = None
         self._still_since: float | None = None
         self._scenery: list[Detection] = []
+        self._has_hidden = any(slot.kind is SlotKind.HIDDEN for slot in rack.slots)
         self._pushed = False
         self._sweep_at = self._clear_seen = self._large = 0
 
@@ -435,6 +437,8 @@ class RackWatcher:
         if machine.state is not State.CLEAR or event is not Event.NONE:
             if self._film is not None:
                 self._film.add(ts, sight.band, sight.foreground)
+                if self._has_hidden and self._gate is not None:
+                    self._film.rest_at(ts, self._gate.tips(sight))
             if machine.quiet_frames or event in (Event.LEARNED, Event.SETTLED):
                 self._quiet.append((picture, found, sight))
             else:
@@ -488,7 +492,9 @@ class RackWatcher:
         occasion = Occasion.RESTOCKING if restocking else Occasion.SESSION
         _, found, sight = self._quiet[-1]
         hidden = self._beneath(self._real(found, sight), None)
-        outcome = self.places.look(touched, stills, occasion, lambda slot: self._moment(slot, ts), hidden)
+        outcome = self.places.look(
+            touched, stills, occasion, lambda slot: self._moment(slot, ts), hidden, self._passed()
+        )
         said = [] if restocking else self._told(outcome, stills, ts, self.machine.number)
         if not restocking:
             said += self._readings(outcome, [slot.id for slot in touched], ts)
@@ -610,6 +616,14 @@ class RackWatcher:
         if self._film is None or self._gate is None or self._film.seen <= _FEW_FRAMES:
             return True
         return self._film.touched(self._small(slot)) > _TOUCHED_SHARE
+
+    def _passed(self) -> set[str]:
+        """Hidden places over which an arm only passed, as far as the gate can tell."""
+        film = self._film
+        if film is None or film.seen <= _FEW_FRAMES:
+            return set()
+        heaps = [slot for slot in self.rack.slots if slot.kind is SlotKind.HIDDEN]
+        return {slot.id for slot in heaps if film.dwelt(self._small(slot)) < _TOUCHED_SHARE}
 
     def _moment(self, slot: Slot, ts: float) -> float:
         if self._film is None or self._gate is None or self._gate.reference is None:
