@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
+from datetime import timedelta
+from itertools import groupby
 from typing import Final
 
 from sqlalchemy import select
@@ -11,12 +12,15 @@ from sqlalchemy import select
 from central.core.database import insert_ignore
 from central.core.facts import Consumers, Fact
 from central.core.uow import UnitOfWork
+from central.people import service as people
 from central.racks import commands
 from central.racks.crops import Use, claim_crops
 from central.racks.models import Rack, RackModeSpan
 from central.racks.telling import Belief, note_believed, slots
-from contracts.facts import RackModeChanged, RackRead
+from contracts.codes import BadCheck, parse_code
+from contracts.facts import CodeScanned, RackModeChanged, RackRead
 
+_FRESH: Final = timedelta(minutes=2)
 _REPEATS: Final = 200
 """A mode is repeated at each connect: how far back its beginning is looked for."""
 
@@ -25,6 +29,7 @@ def register(consumers: Consumers) -> None:
     consumers.on("rack.mode", on_modes)
     consumers.on("rack.read", on_reads)
     consumers.on("agent.answered", commands.answered)
+    consumers.on("code.scanned", on_scans)
 
 
 async def on_modes(uow: UnitOfWork, facts: Sequence[Fact[RackModeChanged]]) -> None:
@@ -59,7 +64,7 @@ async def on_modes(uow: UnitOfWork, facts: Sequence[Fact[RackModeChanged]]) -> N
             )
         ).all()
         last = newest[0]
-        same = list(takewhile(lambda s, of=last: (s.mode, s.code) == (of.mode, of.code), newest))  # type: ignore[misc]  # a default binds the loop's value
+        same = list(next(groupby(newest, key=lambda s: (s.mode, s.code)))[1])
         row.mode, row.mode_code, row.message, row.since = last.mode, last.code, last.message, same[-1].at
         row.person = next((s.person for s in same if s.person), None)
         row.crops = next((s.crops for s in same if s.crops), None)
@@ -93,6 +98,30 @@ async def on_reads(uow: UnitOfWork, facts: Sequence[Fact[RackRead]]) -> None:
         uow.tell(f"rack:{body.rack}", read=body.why)
     await note_believed(uow, beliefs)
     uow.tell("racks")
+
+
+async def on_scans(uow: UnitOfWork, facts: Sequence[Fact[CodeScanned]]) -> None:
+    """The rack's own label (``PL:<rack>``), read at the rack: begins the *mode rangement*, or ends it.
+
+    Only now: what was read a while ago, and arrives late, is not what somebody wants of the rack today.
+    """
+    fresh = [f for f in facts if f.body.action == "identify" and abs(uow.now - f.at) <= _FRESH]
+    labels = {f.id: own for f in fresh if (own := _label(f.body.code)) is not None and own == f.body.post.upper()}
+    for fact in sorted((f for f in fresh if f.id in labels), key=lambda f: (f.at, f.id)):
+        row = await uow.session.get(Rack, fact.body.post)
+        if row is None or row.agent is None:
+            continue
+        by = fact.body.person or await people.present_at(uow, fact.body.post, fact.at) or f"post:{fact.body.post}"
+        mode = "counting" if row.mode == "restocking" else "restocking"
+        await commands.ask(uow, row.code, "rack-mode", by, mode=mode)
+
+
+def _label(code: str) -> str | None:
+    try:
+        own = parse_code(code)
+    except BadCheck:
+        return None
+    return own.id.upper() if own is not None and own.type == "PL" else None
 
 
 async def _rack(uow: UnitOfWork, code: str, agent: str) -> Rack:

@@ -92,9 +92,9 @@ async def document(uow: UnitOfWork, sha256: str) -> str | None:
 
 async def _add_places(uow: UnitOfWork, rack: str, described: RackDescription) -> None:
     by_place = {f"{rack}/{slot.id}": slot for slot in described.slots}
-    rows = await uow.session.execute(select(Place.code, Place.id).where(Place.code.in_(by_place)))
+    rows = await uow.session.execute(select(Place.code, Place.id).where(Place.code.in_([rack, *by_place])))
     known = {code: id_ for code, id_ in rows}  # noqa: C416 -- dict() of rows has no type
-    missing = [place for place in by_place if place not in known]
+    missing = [place for place in (rack, *by_place) if place not in known]
     if missing:
         known |= await add_places(uow, missing)
     wanted = {slot.item.upper() for slot in described.slots if slot.item}

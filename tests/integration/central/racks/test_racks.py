@@ -18,7 +18,8 @@ from central.racks import commands, rollout
 from central.racks import service as racks
 from central.racks.commands import RefusedError
 from central.racks.models import RackOutcome
-from contracts.facts import AgentAnswered, RackModeChanged, RackRead, SlotSeen
+from contracts.codes import format_code
+from contracts.facts import AgentAnswered, CodeScanned, RackModeChanged, RackRead, SlotSeen
 from contracts.racks import SlotDescription, dump
 from tests.integration.central.racks.conftest import NOON, Shop, described, read
 
@@ -156,6 +157,24 @@ async def test_a_model_is_taken_signed_sent_and_taken_back_when_it_is_worse(shop
     async with shop.units.reading() as uow:
         (row,) = await racks.rollouts(uow, "rack-a")
     assert "10 fausses sur 30" in row.why
+
+
+async def test_the_racks_label_read_there_begins_and_ends_the_mode_rangement(shop: Shop) -> None:
+    label = format_code("PL", "rack-a")
+
+    def scan(second: float, post: str = "rack-a") -> Any:
+        return shop.fact(CodeScanned(code=label, format="QR", post=post, action="identify", person="p1"), second)
+
+    await shop.say(scan(0), scan(3599, "poste-1"))
+    assert await sent(shop, "rack-mode") == []
+    await shop.say(scan(3600))
+    await shop.say(shop.fact(RackModeChanged(rack="rack-a", mode="restocking", person="p1"), 3601))
+    assert (await view(shop)).person == "p1"
+    await shop.say(scan(3660))
+    assert [(c["mode"], c["person"]) for c in await sent(shop, "rack-mode")] == [
+        ("restocking", "p1"),
+        ("counting", "p1"),
+    ]
 
 
 async def test_presence_is_compared_as_there_or_not(shop: Shop) -> None:
