@@ -107,7 +107,9 @@ class _Host:
     async def leave(self, number: int) -> None:
         """The last one out ends the process; of others the thread ends when its camera lets it."""
         self.write(number, b"")
-        self.channels.pop(number, None)
+        channel = self.channels.pop(number, None)
+        while channel is not None and not channel.arrived.empty():
+            channel.arrived.get_nowait()  # the reader may be waiting for room, and the other racks for the reader
         if not self.channels:
             self.alive = False
             with contextlib.suppress(ProcessLookupError):

@@ -155,8 +155,8 @@ class RackSection(Named):
             raise ValueError(f"model_key: no such file {self.model_key}: copy the public key that signs models here")
         if self.model_key is not None and self.unsigned_models:
             raise ValueError("`model_key` and `unsigned_models = true` contradict each other: keep one")
-        if self.idle_fps > self.fps:
-            raise ValueError("`idle_fps` is at most `fps`")
+        if self.idle_fps and not 0.5 <= self.idle_fps <= self.fps:
+            raise ValueError("`idle_fps` is 0 (always `fps`), or at least 0.5 and at most `fps`")
         return self
 
 

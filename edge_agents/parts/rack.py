@@ -161,8 +161,8 @@ class RackPart:
                             person=None if word.mode == "counting" else person or state.person,
                         )  # fmt: skip
                         modes.append(word)
-                    case _:
-                        pass  # the same mode again
+                    case messages.ModeIs():
+                        modes.append(word)  # no news, but this run has not shown it yet
             state = msgspec.structs.replace(
                 state,
                 snapshot=msgspec.Raw(said.snapshot) if said.snapshot else state.snapshot,

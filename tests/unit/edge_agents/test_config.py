@@ -324,7 +324,7 @@ open_when = "active"
         ),
         (
             '[[rack]]\nname = "rack-b"\nsource = "0"\nfps = 2\nidle_fps = 5',
-            "rack[2]: `idle_fps` is at most `fps`",
+            "rack[2]: `idle_fps` is 0 (always `fps`), or at least 0.5 and at most `fps`",
         ),
     ],
 )
