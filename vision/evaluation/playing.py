@@ -204,6 +204,7 @@ def truth_of(case: str, answers: Sequence[Answer]) -> Truth:
     """The answers of a session as movements, and as places where a person must be asked."""
     deltas: dict[str, int] = {}
     ask: set[str] = set()
+    free: set[str] = set()
     for answer in answers:
         if answer.kind in ("auto", "later"):
             deltas[answer.slot] = deltas.get(answer.slot, 0) + answer.delta
@@ -215,7 +216,15 @@ def truth_of(case: str, answers: Sequence[Answer]) -> Truth:
             ask.add(answer.slot)
             if answer.delta:
                 deltas[answer.slot] = deltas.get(answer.slot, 0) + answer.delta
-    return Truth(case, {slot: delta for slot, delta in deltas.items() if delta}, frozenset(ask))
+        elif answer.kind == "free":
+            free.add(answer.slot)
+    return Truth(case, {slot: delta for slot, delta in deltas.items() if delta}, frozenset(ask), frozenset(free - ask))
+
+
+def shown(truth: Truth, heard: Heard) -> list[Claim]:
+    """What was said, and the places where no number can be right that were read out as such ("masqué depuis…")."""
+    unread = [slot for slot in sorted(truth.ask) if slot in heard.read and heard.read[slot] is None]
+    return heard.claims + [Claim(slot, None, "ask", why="read as not readable") for slot in unread]
 
 
 def transfers(answers: Sequence[Answer]) -> set[frozenset[str]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vision.evaluation.checkpoint import Checkpoint
 from vision.evaluation.outcomes import Judged, Outcome, judge_session
-from vision.evaluation.playing import Heard, NotLearntError, Stage, transfers, truth_of
+from vision.evaluation.playing import Heard, NotLearntError, Stage, shown, transfers, truth_of
 from vision.evaluation.tally import Tally, sum_of, table
 from vision.rendering.truth import CASES, CannotPlayError
 
@@ -157,7 +157,7 @@ def play_rack(plan: Plan, slots: int, seed: int, make: MakeStage, tally: Tally) 
             return
         case, heard = played
         truth = truth_of(case, heard.answers)
-        judged = judge_session(truth, heard.claims)
+        judged = judge_session(truth, shown(truth, heard))
         tally.add(truth, judged, {"seed": seed, "slots": slots, "session": session, "frame": stage.frame})
         pairs = transfers(heard.answers)
         tally.booked["transfers"] += len(pairs)
