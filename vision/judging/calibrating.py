@@ -19,7 +19,7 @@ from vision.judging.trained import TrainedJudge
 WRONG: Final = 0.0005
 """Share of wrong numbers among the automatic ones that the limit is set for, a quarter of what is promised."""
 
-MISSED: Final = 0.003
+MISSED: Final = 0.008
 """Share of changes that may pass as nothing."""
 
 _TEMPERATURES: Final = np.geomspace(0.4, 2.0, 17)
@@ -28,11 +28,9 @@ _TEMPERATURES: Final = np.geomspace(0.4, 2.0, 17)
 def calibrate(model: Path, sets: Sequence[Examples], most: int | None = None) -> Limits:
     """Temperature and limits for `model` (whose sheet must exist) from `sets`, at most `most` pairs of each."""
     judge = TrainedJudge(model)
-    judge.limits = Limits(temperature=temperature(model, sets, most or 600), auto=0.0, quiet=0.0)
+    judge.limits = Limits(temperature=temperature(model, sets, most or 600), auto=0.0, credit=0.0, quiet=0.0)
     judged = [j for examples in sets for j in judge_examples(judge, examples, most)]
-    limits = replace(judge.limits, auto=automatic_limit(judged), quiet=quiet_limit(judged))
-    judge.limits = limits
-    return limits
+    return limits_of(judge.limits, judged)
 
 
 def temperature(model: Path, sets: Sequence[Examples], most: int) -> float:
@@ -56,10 +54,22 @@ def temperature(model: Path, sets: Sequence[Examples], most: int) -> float:
     return round(float(min(_TEMPERATURES, key=surprise)), 3)
 
 
-def automatic_limit(judged: Sequence[Judged], wrong: float = WRONG) -> float:
-    """Least confidence above which at most the share `wrong` of automatic numbers is wrong; never below 0.9."""
+def limits_of(open_: Limits, judged: Sequence[Judged]) -> Limits:
+    """The limits for what was judged with open ones."""
+    debits = [j for j in judged if j.said.delta < 0]
+    credits_ = [j for j in judged if j.said.delta > 0]
+    return replace(
+        open_,
+        auto=automatic_limit(debits, 0.75),
+        credit=automatic_limit(credits_, 0.93),
+        quiet=quiet_limit(judged),
+    )
+
+
+def automatic_limit(judged: Sequence[Judged], least: float, wrong: float = WRONG) -> float:
+    """Least confidence above which at most the share `wrong` of automatic numbers is wrong; never below `least`."""
     booked = sorted((j.said.confidence, j.outcome == "right") for j in judged if j.said.mode == "auto")
-    limit = 0.9
+    limit = least
     failures = [i for i, (_, right) in enumerate(booked) if not right]
     for k, i in enumerate(failures):
         remaining, above = len(failures) - k, len(booked) - i
@@ -69,14 +79,14 @@ def automatic_limit(judged: Sequence[Judged], wrong: float = WRONG) -> float:
 
 
 def quiet_limit(judged: Sequence[Judged], missed: float = MISSED) -> float:
-    """Least confidence of "nothing" with which at most the share `missed` of all changes passes; never below 0.5."""
+    """Least confidence of "nothing" with which at most the share `missed` of all changes passes; never below 0.6."""
     changes = sum(j.before != j.after for j in judged if j.state == "seen")
     passed = sorted(
         (j.said.confidence for j in judged if j.said.mode == "none" and j.before != j.after and j.state == "seen"),
         reverse=True,
     )
     allowed = int(missed * changes)
-    return round(max(0.5, min(passed[allowed] + 1e-4, 0.99)) if len(passed) > allowed else 0.5, 4)
+    return round(max(0.6, min(passed[allowed] + 1e-4, 0.99)) if len(passed) > allowed else 0.6, 4)
 
 
 def _cooled(answer: Answer, divisor: float) -> Answer:

@@ -102,7 +102,7 @@ def _unchanged(before: int, answer: Answer, change: Comparison, limits: Limits, 
 def _reading(answer: Answer, limits: Limits, doubts: Doubts) -> Finding:
     chances = answer.after[:2] / answer.after[:2].sum() if doubts.presence else answer.after
     likely = int(np.argmax(chances))
-    if float(chances[likely]) < limits.auto or doubts.small:
+    if float(chances[likely]) < limits.credit or doubts.small:
         return Finding(None, None, float(chances[likely]), "none", "its count cannot be read for sure", settled=False)
     return Finding(None, likely, float(chances[likely]), "none", "read without a count before")
 
@@ -131,7 +131,7 @@ def _changed(
         return Finding(
             before, likely, min(chance, 0.6), "review", "the count before is not what is seen in its picture"
         )
-    if chance >= limits.auto:
+    if chance >= (limits.auto if delta < 0 else limits.credit):
         return Finding(before, likely, chance, "auto", "both judges agree")
     return Finding(before, likely, chance, "review", "the network is not sure")
 

@@ -62,13 +62,15 @@ class Limits:
 
     Attributes:
         temperature: by which logits are divided, so that a confidence is a share of right answers.
-        auto: least confidence of a number that is booked without a person.
+        auto: least confidence of a debit that is booked without a person.
+        credit: the same of a return; higher, for what came may be a thing that does not belong there.
         quiet: least confidence of "nothing came or left".
         seen: least probability that the place can be read.
     """
 
     temperature: float = 1.0
-    auto: float = 0.98
+    auto: float = 0.9
+    credit: float = 0.98
     quiet: float = 0.9
     seen: float = 0.5
 

@@ -63,7 +63,7 @@ class TrainedJudge:
         most = 1 if slot.kind is SlotKind.PRESENCE else len(answer.after) - 1
         chances = answer.after[: most + 1] / answer.after[: most + 1].sum()
         seen, chance = int(np.argmax(chances)), float(chances.max())
-        if readable and (chance >= limits.auto or slot.count is None):
+        if readable and (chance >= limits.credit or slot.count is None):
             return replace(memory, count=seen, confidence=round(chance, 4), looks={seen: memory.look}, declared=True)
         return replace(memory, confidence=round(float(chances[min(memory.count or 0, most)]), 4))
 

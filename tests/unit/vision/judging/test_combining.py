@@ -11,7 +11,7 @@ from vision.judging.combining import Doubts, combine, joint
 from vision.judging.net import Answer, Distribution, Limits
 from vision.judging.taught import Finding
 
-LIMITS = Limits(auto=0.95, quiet=0.8, seen=0.5)
+LIMITS = Limits(auto=0.8, credit=0.95, quiet=0.6, seen=0.5)
 SAME = Comparison(0.0, 0.0, 0.0)
 LOST = Comparison(0.2, 0.01, 0.2)
 CAME = Comparison(0.01, 0.2, 0.2)
@@ -120,3 +120,14 @@ def test_a_place_without_a_count_is_read_or_not() -> None:
 
 def test_an_unsure_change_is_for_review() -> None:
     assert said(4, answer(4, 3, sure=0.5), LOST).mode == "review"
+
+
+def test_what_came_must_be_surer_than_what_left() -> None:
+    """A thing that does not belong there looks like a return."""
+    assert said(4, answer(4, 3, sure=0.93), LOST).mode == "auto"
+    assert said(4, answer(4, 5, sure=0.93), CAME).mode == "review"
+
+
+def test_what_came_to_an_empty_place_in_other_colours_than_its_item_is_asked_about() -> None:
+    strange = Finding(0, None, 0.3, "ask", "not its item", "foreign", "foreign", 1, settled=False)
+    assert said(0, answer(0, 1), CAME, taught=strange).mode == "ask"
