@@ -152,6 +152,21 @@ class TaughtMarkers:
         again = self._fitted(best[2])
         return fit if again is None else MarkerFit(again.matrix, again.residual_px, again.seen, again.model, (best[1],))
 
+    def fit_from_now(self, found: Sequence[Marker]) -> MarkerFit | None:
+        """The shift, turn and scale that the markers found show from where they stand now (`follow`), from one on."""
+        chosen = self._one_each(found, np.eye(3))
+        source, target = [], []
+        for m in chosen:
+            taught = self._corners.get(m.id)
+            here = self.now[m.id]
+            source.append(here[None] if taught is None else taught - self.centres[m.id] + here)
+            target.append(m.centre[None] if taught is None else m.corners)
+        if not chosen:
+            return None
+        start, end = np.concatenate(source), np.concatenate(target)
+        matrix = _similarity(start, end)
+        return None if matrix is None else MarkerFit(matrix, _rms(matrix, start, end), len(chosen), "similarity")
+
     def _one_each(self, found: Sequence[Marker], expected: Matrix) -> list[Marker]:
         chosen = []
         for i in self.ids:

@@ -1,5 +1,7 @@
 """Whether a camera can be believed: dark, covered, frozen, flickering, dirty, or the drawer is not open.
 
+What is wrong with the picture is said before what it shows: a drawer is closed only where the camera is healthy.
+
 Every frame is sampled, not read: a coarse grid for light, and now and then small patches at the camera's own
 resolution where the taught picture has texture, for sharpness. Each judgement begins and ends only after a while; what
 is suspected meanwhile is said too, so that nothing is settled on a doubtful frame.
@@ -16,24 +18,27 @@ import numpy as np
 import numpy.typing as npt
 
 from vision.detectors.base import Frame
-from vision.fiducials import TaughtMarkers, find_markers
+from vision.drawers import DrawerEye, DrawerState
+from vision.fiducials import TaughtMarkers
 from vision.privacy import Outline
-from vision.registration import SMALL_PX
 from vision.slots import Rack
 
-Code = Literal["ok", "dark", "covered", "frozen", "dirty", "flicker", "closed"]
-DrawerState = Literal["open", "partial", "closed"]
+Code = Literal["ok", "dark", "covered", "frozen", "dirty", "flicker", "closed", "moved"]
 Plane = npt.NDArray[np.float32]
 
 BEGINS_S: Final[dict[Code, float]] = {
-    "frozen": 15.0, "dark": 1.0, "closed": 0.6, "covered": 2.0, "flicker": 3.0, "dirty": 15.0,
+    "dark": 1.0, "frozen": 2.0, "covered": 2.0, "dirty": 2.5, "flicker": 2.0, "moved": 0.0, "closed": 0.6,
 }  # fmt: skip
-"""How long each is seen before it is said, s, in order of rank. A compressed stream may repeat a still picture until
-its next key frame (seconds), so `frozen` is slow. A drawer's front looks like paper over the lens: closed is first."""
+"""How long each is seen before it is said, s, in order of rank."""
 
 ENDS_S: Final[dict[Code, float]] = {
-    "frozen": 0.4, "dark": 1.0, "closed": 0.6, "covered": 1.0, "flicker": 3.0, "dirty": 5.0,
+    "dark": 1.0, "frozen": 0.4, "covered": 1.0, "dirty": 3.0, "flicker": 3.0, "moved": 0.4, "closed": 0.6,
 }  # fmt: skip
+
+REPEATS_S: Final = 15.0
+"""A compressed stream may repeat a still picture until its next key frame. One that was seen to do so is frozen only
+after this, s."""
+_REPEAT_S, _REPEATS, _REPEATS_IN_S = 1.2, 2, 120.0
 
 DARK_LEVEL: Final = 10.0
 """Median grey level under which nothing can be told."""
@@ -41,26 +46,25 @@ _DARK_BACK: Final = 16.0
 _PATCH: Final = 32
 _PATCHES: Final = 60
 _LEAST_PATCHES: Final = 8
-_LOST_SHARP: Final = 0.3  # of the taught contrast of edges
-_COVERED_SHARE, _DIRTY_SHARE = 0.85, 0.4
-_COVERED_BACK, _DIRTY_BACK = 0.6, 0.25
-_SMOOTH: Final = 0.035  # of ln(intensity), between neighbours of the coarse grid: out of focus or even
+HIDDEN_SHARE: Final = 0.15
+"""Of the taught edges: as many hidden or blurred are told, fewer are the judge's business, place by place."""
+_HIDDEN_BACK: Final = 0.08
+_LOST_SHARP: Final = 0.6  # of the taught contrast of edges, the light taken off
+_COVERED_SHARE: Final = 0.5
+_MORE_EDGE: Final = 1.6  # dirt makes no edge sharper
 _FLICKER: Final = 0.06  # of the level, RMS
 _FLICKER_BACK: Final = 0.035
 _FLICKER_TURNS: Final = 3
 _FLICKER_S: Final = 3.0
-_DRAWER_EVERY_S: Final = 0.5
 _EV_TOLD: Final = 0.5
 _TINT_TOLD: Final = 0.12
 _GRID: Final = (96, 54)
 _HIDDEN_EVERY_S: Final = 0.5
-_DRAWER_STILL_S: Final = 2.0
 _OTHER_TONE: Final = 0.35  # of ln(intensity)
-_DRAWER_TURN: Final = 1.2
-_DRAWER_NEAR: Final = 0.06
 _CELL: Final = 16
-_NEW_SHARE: Final = 0.012
+_NEW_SHARE: Final = 0.0015
 _NEW_EDGE: Final = 0.2  # of the level
+_OVER_NOISE: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,9 @@ class Health:
         self._levels: deque[tuple[float, Plane]] = deque(maxlen=150)
         self._since = 0.0
         self._code: Code = "ok"
-        self._drawer: DrawerState | None = None
-        self._drawer_at = float("-inf")
-        self._drawer_moved = True
+        self._drawer: DrawerEye | None = None
+        self._healthy = True
+        self._repeats: deque[float] = deque(maxlen=_REPEATS)
         self._hidden: tuple[tuple[bool, str], tuple[bool, str]] = ((False, ""), (False, ""))
         self._hidden_at = float("-inf")
         self._markers: TaughtMarkers | None = None
@@ -131,6 +135,9 @@ class Health:
         seen = Outline(self.rack, picture.shape).mask
         if self.rack.markers is not None:
             self._markers = TaughtMarkers(self.rack.markers, picture)
+            if self.rack.drawer is not None:
+                places = [slot.polygon for slot in self.rack.slots]
+                self._drawer = DrawerEye(self._markers, picture, seen, places, self.rack.drawer.tolerance_px)
         rows = np.linspace(0, self._shape[0] - 1, _GRID[1]).astype(np.intp)
         columns = np.linspace(0, self._shape[1] - 1, _GRID[0]).astype(np.intp)
         self._grid = np.ix_(rows, columns)
@@ -161,6 +168,8 @@ class Health:
             self._spots = [(int(x), int(y)) for x, y in moved]
         if self._markers is not None:
             self._markers.follow(homography)
+        if self._drawer is not None:
+            self._drawer.follow(homography)
 
     def look(self, frame: Frame, ts: float, still: bool = True) -> Condition:
         """Judge one frame.
@@ -180,19 +189,31 @@ class Health:
         small = np.asarray(frame[self._grid], np.uint8)
         level = self._level(small)
         seen: dict[Code, tuple[bool, str]] = {
-            "frozen": self._is_frozen(frame, ts),
             "dark": self._is_dark(level),
+            "frozen": self._is_frozen(frame, ts),
             "flicker": self._is_flickering(small, ts),
         }
         if not 0 <= ts - self._hidden_at < _HIDDEN_EVERY_S:
-            self._hidden, self._hidden_at = self._is_hidden(frame, small, level), ts
+            self._hidden, self._hidden_at = self._is_hidden(frame, level, still), ts
         seen["covered"], seen["dirty"] = self._hidden
-        if self.rack.drawer is not None:
-            seen["closed"] = self._is_shut(frame, ts, still)
+        if self._drawer is not None:
+            healthy = not any(seen[code][0] for code in ("dark", "frozen", "covered", "dirty"))
+            if healthy:
+                if not self._healthy:
+                    self._drawer.hurry()
+                self._drawer.look(frame, ts, still)
+            self._healthy = healthy
+            state, detail = self._drawer.state, f"drawer {self._drawer.state}: {self._drawer.detail}"
+            seen["closed"] = (healthy and state in ("partial", "closed"), detail)
+            seen["moved"] = (healthy and state == "moved", detail)
         colour = self._colour(small, level)
         ev = float(np.log2(max(level, 1.0) / max(float(self._taught_colour[3]), 1.0)))
         tint = float(np.abs(colour[:3] - self._taught_colour[:3]).max())
         return self._said(ts, seen, ev, tint, still)
+
+    def _others(self) -> list[_Timer]:
+        """Of what hides a drawer."""
+        return [self._timers[code] for code in ("dark", "covered", "dirty")]
 
     def _said(
         self, ts: float, seen: dict[Code, tuple[bool, str]], ev: float, tint: float, still: bool = True
@@ -211,6 +232,8 @@ class Health:
             began = timer.turned
             if code == "frozen" and now:
                 began, waits = ts, 0.0  # its own clock ran already
+            if code == "closed" and timer.on and not now and any(t.turned is not None for t in self._others()):
+                waits = max(waits, 4.0)  # until what hides the drawer is told: it did not open meanwhile
             if ts - began >= waits:
                 timer.on, timer.since, timer.turned = now, began, None
         for code in reversed(BEGINS_S):
@@ -223,7 +246,7 @@ class Health:
         detail = self._timers[code].detail if code != "ok" else ""
         if code == "ok" and changed:
             detail = f"exposure {ev:+.1f} stops, colour {tint:.2f} from the taught picture"
-        return Condition(code, self._since, detail, suspect, ev, tint, changed, self._drawer)
+        return Condition(code, self._since, detail, suspect, ev, tint, changed, None if self._drawer is None else self._drawer.state)
 
     def _level(self, small: Frame) -> float:
         return float(np.median(small[..., 1][self._inside]))
@@ -240,11 +263,14 @@ class Health:
     def _is_frozen(self, frame: Frame, ts: float) -> tuple[bool, str]:
         """A live sensor has noise: the same sampled pixels again and again are a picture that is repeated."""
         sample = frame[3::16, 5::16].copy()
+        lasted = 0.0 if self._same_since is None else ts - self._same_since
         if self._last is None or self._last.shape != sample.shape or not np.array_equal(sample, self._last):
+            if lasted >= _REPEAT_S:
+                self._repeats.append(ts)
             self._last, self._same_since = sample, ts
             return False, ""
-        lasted = ts - (ts if self._same_since is None else self._same_since)
-        return lasted >= BEGINS_S["frozen"], f"the same picture for {lasted:.0f} s"
+        usual = len(self._repeats) == _REPEATS and 0 <= ts - self._repeats[0] < _REPEATS_IN_S
+        return lasted >= (REPEATS_S if usual else BEGINS_S["frozen"]), f"the same picture for {lasted:.0f} s"
 
     def _is_flickering(self, small: Frame, ts: float) -> tuple[bool, str]:
         """Light that goes up and down, over the picture or in bands: medians of rows, which a hand does not move."""
@@ -264,37 +290,40 @@ class Health:
         turns = float(np.median([_turns(row, swing / 2) for row in rows.T[:: max(rows.shape[1] // 8, 1)]]))
         return turns >= _FLICKER_TURNS, f"light swings by {100 * swing:.0f} %"
 
-    def _is_hidden(self, frame: Frame, small: Frame, level: float) -> tuple[tuple[bool, str], tuple[bool, str]]:
-        """Covered: hardly any taught edge is left, and what is seen is smooth. Dirty: many are gone, the rest stays."""
+    def _is_hidden(self, frame: Frame, level: float, still: bool) -> tuple[tuple[bool, str], tuple[bool, str]]:
+        """Covered: taught edges are gone under another tone, or most of them. Dirty: they are softer, the tone stays."""
+        nothing = (False, "")
         if len(self._spots) < _LEAST_PATCHES or level < DARK_LEVEL:
-            return (False, ""), (False, "")
+            return nothing, nothing
         edges, tones = self._edges(frame)
         ratio = edges / np.maximum(self._taught_edges, 1.0)
+        tone = (tones + 8.0) / (self._taught_tones + 8.0)
+        sharpest = float(np.percentile(ratio, 92))
         # what half a cover does to the median is no change of light: the sharpest patches say how much there is
-        gain = max(level / max(float(self._taught_colour[3]), 1.0), min(float(np.percentile(ratio, 92)), 1.0), 0.02)
-        gone = ratio < _LOST_SHARP * gain
+        gain = max(level / max(float(self._taught_colour[3]), 1.0), min(sharpest, 1.0), 0.02)
+        gone = (ratio < _LOST_SHARP * gain) & (ratio < _LOST_SHARP * tone)  # a shadow takes edge and tone alike
         lost = float(gone.mean())
-        log = cv2.log(small[..., 1].astype(np.float32) + np.float32(8.0))
-        both = self._inside[:, 1:] & self._inside[:, :-1]
-        rough = float(np.median(np.abs(np.diff(log, axis=1))[both])) if both.any() else 0.0
-        covered_limit = _COVERED_BACK if self._timers["covered"].on else _COVERED_SHARE
-        covered = lost > covered_limit and rough < _SMOOTH
-        dirty_limit = _DIRTY_BACK if self._timers["dirty"].on else _DIRTY_SHARE
-        detail = f"{100 * lost:.0f} % of the taught edges are gone"
-        dirty = lost > dirty_limit and not covered and not self._has_new_edges(frame, gain)
-        if dirty:  # grease keeps a patch's tone, something before the lens has its own
-            swing = np.abs(np.log((tones[gone] + 8.0) / (gain * self._taught_tones[gone] + 8.0)))
-            if float(np.median(swing)) > _OTHER_TONE:
-                covered, dirty = True, False
-        return (covered, detail), (dirty, detail)
+        on = self._timers["covered"].on or self._timers["dirty"].on
+        detail = f"{100 * lost:.0f} % of the taught edges are hidden or blurred"
+        if lost < (_HIDDEN_BACK if on else HIDDEN_SHARE) or sharpest > _MORE_EDGE * max(gain, 1.0):
+            return nothing, nothing
+        if not (still or on or lost >= _COVERED_SHARE) or self._has_new_edges(frame, gain):
+            return nothing, nothing
+        # grease keeps what is light and dark, something before the lens has its own tone
+        other = float(np.median(np.abs(np.log(tone[gone] / gain)))) > _OTHER_TONE
+        if lost >= _COVERED_SHARE:
+            other |= _correlation(tones[gone], self._taught_tones[gone]) < 0.5
+        return ((True, detail), nothing) if other else (nothing, (True, detail))
 
     def _has_new_edges(self, frame: Frame, gain: float) -> bool:
-        """Sharp edges where there were none: something lies over the rack, or the camera was pushed; no dirt does
-        that.
+        """Sharp edges where there were none: something lies over the rack, a drawer's front is seen, or the camera was
+        pushed; no dirt and no cover before the lens does that.
         """
         least = _NEW_EDGE * max(float(self._taught_colour[3]), 4.0)
-        new = (self._cells(frame) / np.float32(gain) - self._taught_cells > least) & self._seen_cells
-        return bool(new.sum() > _NEW_SHARE * self._seen_cells.sum())
+        cells = self._cells(frame)
+        noise = float(np.percentile(cells[self._seen_cells], 10)) if self._seen_cells.any() else 0.0
+        new = (cells / np.float32(gain) - self._taught_cells > least) & (cells > _OVER_NOISE * noise + 4.0)
+        return bool((new & self._seen_cells).sum() > _NEW_SHARE * self._seen_cells.sum())
 
     def _cells(self, picture: Frame) -> Plane:
         """The strongest edge in each cell of the picture, grey levels."""
@@ -345,55 +374,18 @@ class Health:
         found.sort()
         return [(left, top) for _, _, left, top in found[:_PATCHES]]
 
-    def _is_shut(self, frame: Frame, ts: float, still: bool) -> tuple[bool, str]:
-        if self._markers is None or self.rack.drawer is None:
-            return False, ""
-        self._drawer_moved |= not still
-        every = _DRAWER_EVERY_S if self._drawer_moved else _DRAWER_STILL_S
-        if not 0 <= ts - self._drawer_at < every:
-            self._drawer_at, self._drawer_moved = ts, not still
-            self._drawer = drawer_state(frame, self._markers, self.rack.drawer.tolerance_px, self._drawer)
-        return self._drawer != "open", f"drawer {self._drawer}"
-
-
-def drawer_state(
-    frame: Frame, markers: TaughtMarkers, tolerance: float, before: DrawerState | None = None
-) -> DrawerState:
-    """By its markers: open where at least half stand within `tolerance` px of where they were taught, or where
-    together they show no more than a camera's push (`SMALL_PX`) or a turn, which no drawer makes; closed where none is
-    seen, partial between.
-    """
-    if before == "open" and 2 * _near(frame, markers, 1.25 * tolerance) >= len(markers.ids):
-        return "open"
-    found = find_markers(frame, markers.ids)
-    if not found:
-        return "closed"
-    away = {m.id: float(np.linalg.norm(m.centre - markers.now[m.id])) for m in found}
-    if 2 * sum(distance <= max(tolerance, SMALL_PX) for distance in away.values()) >= len(markers.ids):
-        return "open"
-    fit = markers.fit(found, np.eye(3))
-    turn = 0.0 if fit is None else abs(float(np.degrees(np.arctan2(fit.matrix[1, 0], fit.matrix[0, 0]))))
-    return "open" if turn > _DRAWER_TURN and min(away.values()) < _DRAWER_NEAR * frame.shape[1] else "partial"
-
-
-def _near(frame: Frame, markers: TaughtMarkers, reach: float) -> int:
-    """How many markers stand where they were taught: searched only there."""
-    side = markers.side + 2 * reach + 24
-    near = 0
-    for number, centre in markers.now.items():
-        left, top = (int(max(v - side / 2, 0)) for v in centre)
-        cut = np.ascontiguousarray(frame[top : top + int(side) + 1, left : left + int(side) + 1])
-        if min(cut.shape[:2]) < 16:
-            continue
-        here = find_markers(cut, (number,))
-        near += any(float(np.linalg.norm(m.centre - centre + np.array([left, top]))) <= reach for m in here)
-    return near
-
 
 def _turns(signal: Plane, least: float) -> int:
     """How often it goes from above `least` to below its negative, or back; one step of light is one."""
     beyond = np.sign(signal[np.abs(signal) > least])
     return int((np.diff(beyond) != 0).sum())
+
+
+def _correlation(first: Plane, second: Plane) -> float:
+    """Of two rows of numbers; 0 where one of them is even."""
+    a, b = first - first.mean(), second - second.mean()
+    power = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / power if power > 1e-6 else 0.0
 
 
 def _pooled(plane: Plane) -> Plane:
