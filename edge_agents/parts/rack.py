@@ -207,7 +207,7 @@ class RackPart:
         if said.code == "detector" and self.state.model is not None:
             _log.error("%s: its model %s cannot be loaded, back to the one before", self.name, self.state.model.path)
             former = None if self.state.former == self.state.model else self.state.former
-            await self.save(model=former, former=None)
+            await self.remember(model=former, former=None)
         await self._record(_blind("lost", said.message, desk), desk)
         raise SourceFault(said.code, said.message, said.french, "error")
 
@@ -238,7 +238,7 @@ class RackPart:
         self._awake = awake
         self.tell(messages.Wake(awake))
 
-    async def save(self, **changes: Any) -> None:
+    async def remember(self, **changes: Any) -> None:
         """Write the part's state. Raises OutboxError, CommandRefusedError before the first start."""
         if self._desk is None:
             raise CommandRefusedError(f"« {self.name} » démarre : recommencer dans un instant.")

@@ -142,7 +142,7 @@ class RackObeys:
             )
         if not answer.done:
             raise CommandRefusedError(f"{answer.french} L'ancien reste.")
-        await self._part.save(model=model, former=former)
+        await self._part.remember(model=model, former=former)
         self._part.models.forget_all_but([model, former])
         return f"{what} : en service."
 
