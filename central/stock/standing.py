@@ -6,17 +6,17 @@ Nothing is loaded for items that no camera ever asked about or read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from central.stock.loading import Bounds, Chain, Span, chains
 from central.stock.models import NO_PLACE, SEEN, Observation, Proposal
-from central.stock.rules import Event, Outcome, Question, Standing, stand
+from central.stock.rules import Adjustment, Event, Outcome, Question, Standing, stand
 from central.stock.rules.reading import level_at
 from central.stock.rules.sayings import Obs
 
@@ -45,8 +45,26 @@ class Changes:
 
 @dataclass(slots=True)
 class _Place:
+    """Of one item at one place: its undecided asks, and its newest reading."""
+
     asks: list[Obs] = field(default_factory=list)
     reading: Obs | None = None
+
+    @property
+    def looked(self) -> list[Obs]:
+        return [*self.asks, *([self.reading] if self.reading is not None else [])]
+
+
+class _Counted(NamedTuple):
+    by_hand: datetime | None
+    by_camera: datetime | None
+    read: datetime | None
+
+
+_Key: TypeAlias = tuple[int, int]
+"""Item, place."""
+_Seen: TypeAlias = dict[tuple[int, datetime], tuple[Outcome, dict[int, int]]]
+_Known: TypeAlias = dict[int, dict[str, Any]]
 
 
 async def standing_questions(
@@ -55,11 +73,9 @@ async def standing_questions(
     """For each item that a camera asked about or read, what its open questions should become."""
     found: list[tuple[int, Changes]] = []
     for index in range(0, len(items), _AT_ONCE):
-        part = items[index : index + _AT_ONCE]
-        seen = await _seen(session, part)
+        seen = await _seen(session, items[index : index + _AT_ONCE])
         if seen:
-            for item, places in sorted(seen.items()):
-                found.append((item, await _item(session, item, places, bounds, window, look)))
+            found += await _some(session, seen, bounds, window, look)
     return found
 
 
@@ -72,80 +88,94 @@ async def _seen(session: AsyncSession, items: Sequence[int]) -> dict[int, set[in
     return seen
 
 
-async def _item(
-    session: AsyncSession, item: int, places: set[int], bounds: dict[int, Bounds], window: timedelta, look: Look
-) -> Changes:
-    known = {
-        p.key: p
-        for p in await session.execute(
-            _OPEN.where(Proposal.item_id == item, Proposal.kind.in_(("ask", "read", "doubt", "ecart")))
-            .where((Proposal.state == "open") | Proposal.kind.in_(("ask", "read")) | (Proposal.state == "refused"))
+async def _some(
+    session: AsyncSession, seen: Mapping[int, set[int]], bounds: dict[int, Bounds], window: timedelta, look: Look
+) -> list[tuple[int, Changes]]:
+    known = await _proposals(session, seen)
+    wanted = await _wanted(session, seen, known)
+    outcomes = await _looked(session, wanted, bounds, window, look)
+    counted = await _counted(session, wanted, known)
+    questions: defaultdict[int, list[Question]] = defaultdict(list)
+    for (item, place), its in sorted(wanted.items(), key=lambda found: found[0]):
+        told = counted.get((item, place), _Counted(None, None, None))
+        questions[item] += stand(_standing(item, place, its, outcomes, known[item], told), window)
+    return [(item, _changes(questions[item], known[item])) for item in sorted(seen)]
+
+
+async def _proposals(session: AsyncSession, items: Collection[int]) -> _Known:
+    known: _Known = {item: {} for item in items}
+    for p in await session.execute(
+        _OPEN.where(Proposal.item_id.in_(items), Proposal.kind.in_(("ask", "read", "doubt", "ecart"))).where(
+            (Proposal.state == "open") | Proposal.kind.in_(("ask", "read")) | (Proposal.state == "refused")
         )
-    }  # fmt: skip
-    wanted = await _wanted(session, item, places, known)
-    times = sorted({o.at for p in wanted.values() for o in [*p.asks, *([p.reading] if p.reading else [])]})
-    by_time: dict[datetime, tuple[Outcome, dict[int, int]]] = {}
-    chain: Chain | None = None
-    for at in times:
-        if chain is None or not chain.first <= at <= chain.last:
-            chain = (await chains(session, [Span(item, at, at)], bounds, window))[0]
-            found = look(chain)
-        by_time[at] = found
-    questions: list[Question] = []
-    for place, its in sorted(wanted.items()):
-        if its.asks or its.reading:
-            questions += stand(await _standing(session, item, place, its, by_time, known), window)
-    return _changes(questions, known)
+    ):
+        known[p.item_id][p.key] = p
+    return known
 
 
-async def _wanted(session: AsyncSession, item: int, places: set[int], known: Mapping[str, Any]) -> dict[int, _Place]:
-    """The undecided asks and the newest reading of each place."""
-    wanted: defaultdict[int, _Place] = defaultdict(_Place)
-    decided = select(Proposal.observation_id).where(
-        Proposal.item_id == item, Proposal.kind == "ask", Proposal.state.in_(_DECIDED)
-    )
-    asks: Any = await session.execute(
-        select(*_COLUMNS).where(_O.item_id == item, _O.nature == "ask", _O.id.not_in(decided), SEEN)
-    )
+async def _wanted(session: AsyncSession, seen: Mapping[int, set[int]], known: _Known) -> dict[_Key, _Place]:
+    wanted: defaultdict[_Key, _Place] = defaultdict(_Place)
+    decided = {p.observation_id for its in known.values() for p in its.values() if p.state in _DECIDED}
+    asks: Any = await session.execute(select(*_COLUMNS).where(_O.item_id.in_(seen), _O.nature == "ask", SEEN))
     for row in asks:
-        wanted[row.place_id].asks.append(Obs(*row[1:]))
-    for place in sorted(places - {NO_PLACE}):
-        newest = await _newest_reading(session, place)
-        if newest is None or newest[0] != item:
-            continue
-        obs = Obs(*newest[1:])
-        proposal = known.get(f"ecart:{obs.id}")
-        if proposal is None or proposal.state not in _DECIDED:
-            wanted[place].reading = obs
+        if row.id not in decided:
+            wanted[row.item_id, row.place_id].asks.append(Obs(*row[1:]))
+    places = {place for its in seen.values() for place in its} - {NO_PLACE}
+    for row in await _newest_readings(session, places):
+        if row.item_id in seen and row.id not in decided:
+            wanted[row.item_id, row.place_id].reading = Obs(*row[1:])
     return wanted
 
 
-async def _newest_reading(session: AsyncSession, place: int) -> Any:
-    """Of the place, whatever item was read there; of two of one instant the order of arrival says nothing."""
-    return (
-        await session.execute(
-            select(*_COLUMNS)
-            .where(_O.place_id == place, _O.nature.in_(("read", "there")), SEEN)
-            .order_by(_O.at.desc(), _O.channel, _O.item_id, _O.qty, _O.id)
-            .limit(1)
-        )
-    ).first()
+async def _newest_readings(session: AsyncSession, places: Collection[int]) -> list[Any]:
+    """Of each place, whatever item was read there; of two of one instant the order of arrival says nothing."""
+    if not places:
+        return []
+    is_reading = (_O.place_id.in_(places), _O.nature.in_(("read", "there")), SEEN)
+    rows = await session.execute(select(_O.place_id, func.max(_O.at)).where(*is_reading).group_by(_O.place_id))
+    last = {place: at for place, at in rows}  # noqa: C416 -- dict() of rows has no type
+    found: Any = await session.execute(
+        select(*_COLUMNS)
+        .where(*is_reading, _O.at.in_(set(last.values())))
+        .order_by(_O.channel.desc(), _O.item_id.desc(), _O.qty.desc(), _O.id.desc())
+    )
+    newest = {row.place_id: row for row in found if row.at == last[row.place_id]}
+    return list(newest.values())
 
 
-async def _standing(
+async def _looked(
     session: AsyncSession,
-    item: int,
-    place: int,
-    its: _Place,
-    by_time: Mapping[datetime, tuple[Outcome, dict[int, int]]],
-    known: Mapping[str, Any],
+    wanted: Mapping[_Key, _Place],
+    bounds: dict[int, Bounds],
+    window: timedelta,
+    look: Look,
+) -> _Seen:
+    """What matching says around each ask and reading: one chain of each item in a round."""
+    todo: defaultdict[int, list[datetime]] = defaultdict(list)
+    for (item, _), its in wanted.items():
+        todo[item] += [o.at for o in its.looked]
+    outcomes: _Seen = {}
+    while todo:
+        spans = [Span(item, min(times), min(times)) for item, times in todo.items()]
+        for chain in await chains(session, spans, bounds, window):
+            found = look(chain)
+            times = todo.pop(chain.item)
+            outcomes |= {(chain.item, at): found for at in times if chain.first <= at <= chain.last}
+            rest = [at for at in times if not chain.first <= at <= chain.last]
+            if rest:
+                todo[chain.item] = rest
+    return outcomes
+
+
+def _standing(
+    item: int, place: int, its: _Place, outcomes: _Seen, known: Mapping[str, Any], counted: _Counted
 ) -> Standing:
     reading = its.reading
     level = pending = 0
-    adjustments: tuple[Any, ...] = ()
+    adjustments: tuple[Adjustment, ...] = ()
     events: dict[tuple[object, ...], Event] = {}
-    for obs in [*its.asks, *([reading] if reading else [])]:
-        outcome, base = by_time[obs.at]
+    for obs in its.looked:
+        outcome, base = outcomes[item, obs.at]
         events |= {e.order: e for e in outcome.events}
         if obs is reading:
             adjustments = outcome.adjustments
@@ -156,39 +186,34 @@ async def _standing(
             for p in known.values()
             if p.kind == "doubt" and p.state == "open" and p.place_id == place and p.at <= reading.at
         )
-    refused = {p.observation_id for p in known.values() if p.kind == "ecart" and p.state == "refused"}
-    first = min(o.at for o in [*its.asks, *([reading] if reading else [])])
-    by_hand, by_camera, read = await _counted(session, item, place, first, refused)
-    return Standing(
-        place, its.asks, reading, level, pending, list(events.values()), adjustments, by_hand, by_camera, read
-    )
+    return Standing(place, its.asks, reading, level, pending, list(events.values()), adjustments, *counted)
 
 
-async def _counted(
-    session: AsyncSession, item: int, place: int, since: datetime, refused: set[int]
-) -> tuple[datetime | None, datetime | None, datetime | None]:
-    """The last count by a person, by a trusted camera with its observation, and by a reading, from `since` on."""
-    contested = select(Proposal.observation_id).where(Proposal.item_id == item, Proposal.kind == "contest")
+async def _counted(session: AsyncSession, wanted: Mapping[_Key, _Place], known: _Known) -> dict[_Key, _Counted]:
+    """The last count by a person, by a trusted camera with its observation, and by a reading."""
+    if not wanted:
+        return {}
+    items, places = {item for item, _ in wanted}, {place for _, place in wanted}
+    since = min(o.at for its in wanted.values() for o in its.looked)
+    refused = {
+        p.observation_id for its in known.values() for p in its.values() if p.kind == "ecart" and p.state == "refused"
+    }
+    contested = select(Proposal.observation_id).where(Proposal.item_id.in_(items), Proposal.kind == "contest")
     counts = (_O.nature == "count") | (
         (_O.nature == "move") & _O.review.is_(False) & (_O.count_before.is_not(None) | _O.count_after.is_not(None))
     )
     rows = await session.execute(
-        select(_O.nature, _O.source, func.max(_O.at))
-        .where(_O.item_id == item, _O.at >= since, _O.place_id == place, _O.id.not_in(refused))
+        select(_O.item_id, _O.place_id, _O.nature, _O.source, func.max(_O.at))
+        .where(_O.item_id.in_(items), _O.at >= since, _O.place_id.in_(places), _O.id.not_in(refused))
         .where(counts | _O.nature.in_(("read", "there")), _O.id.not_in(contested))
-        .group_by(_O.nature, _O.source)
+        .group_by(_O.item_id, _O.place_id, _O.nature, _O.source)
     )
-    by_hand: datetime | None = None
-    by_camera: datetime | None = None
-    read: datetime | None = None
-    for nature, source, at in rows:
-        if nature in {"read", "there"}:
-            read = max(read or at, at)
-        elif source == "camera":
-            by_camera = max(by_camera or at, at)
-        else:
-            by_hand = max(by_hand or at, at)
-    return by_hand, by_camera, read
+    found: defaultdict[_Key, _Counted] = defaultdict(lambda: _Counted(None, None, None))
+    for item, place, nature, source, at in rows:
+        name = "read" if nature in {"read", "there"} else "by_camera" if source == "camera" else "by_hand"
+        told = found[item, place]
+        found[item, place] = told._replace(**{name: max(getattr(told, name) or at, at)})
+    return found
 
 
 def _changes(questions: Sequence[Question], known: Mapping[str, Any]) -> Changes:

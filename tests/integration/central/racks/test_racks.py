@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select
 
 from central.core.uow import Outgoing
-from central.items.service import add_item, require_place
+from central.items.service import add_item, require_place, unknown_codes
 from central.racks import commands, rollout
 from central.racks import service as racks
 from central.racks.commands import RefusedError
@@ -175,6 +175,8 @@ async def test_the_racks_label_read_there_begins_and_ends_the_mode_rangement(sho
         ("restocking", "p1"),
         ("counting", "p1"),
     ]
+    async with shop.units.reading() as uow:
+        assert await unknown_codes(uow) == []
 
 
 async def test_presence_is_compared_as_there_or_not(shop: Shop) -> None:
