@@ -24,13 +24,18 @@ from contracts.facts import SourceStatus
 
 log = logging.getLogger(__name__)
 
-_LEVELS: dict[str, Level] = {"covered": "medium", "moved": "high", "full": "critical"}
+_LEVELS: dict[str, Level] = {
+    "covered": "medium", "dark": "medium", "dirty": "medium", "frozen": "high", "moved": "high", "full": "critical",
+}  # fmt: skip
 _TROUBLES = {
     "lost": "liaison perdue",
     "covered": "caméra masquée",
     "moved": "caméra déplacée",
     "full": "mémoire pleine",
     "error": "en erreur",
+    "dark": "trop sombre",
+    "frozen": "image figée",
+    "dirty": "objectif sale",
 }
 _DISK_ALERT = 0.8
 
