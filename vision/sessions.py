@@ -101,11 +101,6 @@ class SessionMachine:
         self._close(Event.NONE)
 
     @property
-    def held(self) -> int:
-        """How often `Event.HELD` was said since something moved."""
-        return self._held
-
-    @property
     def quiet_frames(self) -> int:
         """Length of the present run of quiet frames."""
         return self._quiet

@@ -123,8 +123,9 @@ class RackWatcher:
         self._condition_now: Condition | None = None
         self._still_since: float | None = None
         self._scenery: list[Detection] = []
+        self._followed = np.eye(3)
         self._has_hidden = any(slot.kind is SlotKind.HIDDEN for slot in rack.slots)
-        self._pushed = False
+        self._pushed = self._health_moved = False
         self._sweep_at = self._clear_seen = self._large = 0
 
     @property
@@ -217,7 +218,9 @@ class RackWatcher:
             self._follow()
             self.modes.cleared("moved")
             self._moved = None
+            self._health_moved = False
             self._abandon()
+            self._owe("uncovered")
         return self._with_news([], self._last_ts or 0.0)
 
     def camera_lost(self) -> list[Said]:
@@ -369,6 +372,11 @@ class RackWatcher:
         """Begin or end a blindness that the health tells. Flicker is none as long as the gate comes to rest in it."""
         if code == "flicker" and ts - self._calm < _CALM_S:
             code = "ok"
+        if code == "moved":
+            self._health_moved = True
+        elif self._health_moved and code != "closed":  # a pushed drawer is put back or taken for a drawer again
+            self._health_moved = False
+            self.modes.cleared("moved")
         was_blind = self.modes.blind
         self.modes.cleared(*(c for c in _HEALTH if c != code))
         if code != "ok":
@@ -386,7 +394,7 @@ class RackWatcher:
             return
         self._located = ts
         fix = self._registration.locate(picture)
-        if fix.kind in ("still", "small"):
+        if fix.kind in ("still", "small") and not self._health_moved:
             self._moved = None
             self.modes.cleared("moved")
             self._follow()
@@ -448,7 +456,7 @@ class RackWatcher:
         if event is Event.SETTLED:
             return self._settle(ts)
         if event in (Event.HELD, Event.ADOPTED):
-            thing = event is Event.ADOPTED or (machine.held > 1 and not self._hands(picture, sight))
+            thing = event is Event.ADOPTED or not self._hands(picture, sight)
             if thing:
                 machine.close()
             return self._held(ts, sight, adopted=thing)
@@ -505,9 +513,12 @@ class RackWatcher:
         """Someone rests in the picture: what is under the arm cannot be seen, the rest is looked at, for review."""
         assert self._gate is not None
         frames = list(self._still)
-        hidden = self._under(sight, frames[-1]) if frames else set()
         if not frames or self.modes.wish == "restocking":
+            if adopted:
+                self._rest(ts, sight)
             return []
+        # a thing that lies there, or the trace of one that was taken away: the judge tells which
+        hidden = set() if adopted else self._under(sight, frames[-1])
         touched = [slot for slot in self.rack.slots if self._touched(slot) or slot.id in hidden]
         stills = self._stills(frames)
         outcome = self.places.look(touched, stills, Occasion.HELD, lambda slot: self._moment(slot, ts), hidden)
@@ -575,8 +586,14 @@ class RackWatcher:
         return gate.surroundings(sight) < _AROUND_SHARE
 
     def _follow(self) -> None:
-        if self._gate is not None and self._registration is not None:
-            self._gate.place(self._registration.homography)
+        if self._gate is None or self._registration is None:
+            return
+        now = self._registration.homography
+        if not np.array_equal(now, self._followed):
+            self._followed = now
+            self._gate.place(now)
+            if self._health is not None:
+                self._health.follow(now)
 
     def _has_moved(self, fix: Fix) -> None:
         log.warning("the camera moved by %.0f px, %.1f deg: a person must look", fix.moved_px, fix.turned_deg)
@@ -718,7 +735,10 @@ class RackWatcher:
         if news is None:
             return said
         if news.code == "moved" and self._taught is not None and self._newest is not None:
-            fix = np.eye(3) if self._moved is None else self._moved.homography
+            if self._moved is None and self._registration is not None:
+                fix = self._registration.locate(self._newest)
+                self._moved = fix if fix.kind == "large" else None
+            stands = np.eye(3) if self._moved is None else self._moved.homography
             now = mask_hands(self._newest, strange_hands(self.detector, self._newest, self._scenery))
-            news = with_pictures(news, self.rack, self._taught, now, fix)
+            news = with_pictures(news, self.rack, self._taught, now, stands)
         return [news, *said]
