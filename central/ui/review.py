@@ -38,10 +38,11 @@ async def part(request: Request) -> Response:
 
 async def _review(uow: UnitOfWork) -> dict[str, Any]:
     found = await stock.proposals(uow)
+    decided = [p for p in found if p.state != "open" and p.decided_at is not None]
     to_charge = await sure_to_charge(uow)
     return {
         "open": [p for p in found if p.state == "open"],
-        "decided": [p for p in found if p.state != "open"],
+        "decided": sorted(decided, key=lambda p: p.decided_at or uow.now, reverse=True),
         "to_charge": to_charge,
         "operations": [o for o in await work.operations(uow) if o.status != "done"] if to_charge else [],
         "to_count": await stock.to_count(uow),
