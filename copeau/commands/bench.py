@@ -108,6 +108,20 @@ def rack_days(
     _show(run(play), as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
 
 
+@command.command("rack-charging")
+@click.option("--picks", default=500, show_default=True, type=click.IntRange(min=1))
+@click.option("--badged", default=0.3, show_default=True, help="Share of picks with a badge at the rack.")
+@click.option("--planned", default=0.75, show_default=True, help="Share of picks of items that the operation plans.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def rack_charging(picks: int, badged: float, planned: float, seed: int, as_json: bool) -> None:
+    """Who took it and for what: four operators, two machines, one rack; charged right, wrong, left to a person."""
+    from bench.rack_days.charging import Charging, run
+
+    play = Charging(picks=picks, badged=badged, planned=planned, seed=seed)
+    _show(run(play), as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
+
+
 def _guard_lines(result: dict[str, Any]) -> list[str]:
     rows = [str(result["machine"]), f"thresholds {result['thresholds']}, chosen on {result['chosen_on']}"]
     for clean in result["clean"]:
