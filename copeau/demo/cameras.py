@@ -15,23 +15,21 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from copeau.demo.rack_show import rendered_rack
-from copeau.demo.show import DATA, FPS, Shown, closing, encode
+from copeau.demo.show import DATA, FPS, Shown, closing
 
 BOUNDARY = b"frame"
 CLIP_REST_S = 6.0
 START_REST_S = 6.0
 """Nothing happens before somebody has watched for so long: an agent first learns what lies there."""
 
-_NOISE, _VARIANTS = 1.5, 13
+_STILL = 6
+"""Frames at the beginning of each show in which nothing happens."""
 
 
 def clip() -> Iterator[Shown]:
@@ -41,7 +39,7 @@ def clip() -> Iterator[Shown]:
     """
     frames = [path.read_bytes() for path in sorted((DATA / "clip" / "frames").glob("*.jpg"))]
     taken, returned = 213 // 3, 400 // 3
-    resting = alive(frames[0])
+    resting = alive(frames[:_STILL])
     while True:
         for _ in range(int(CLIP_REST_S * FPS)):
             yield Shown(next(resting), [])
@@ -51,14 +49,9 @@ def clip() -> Iterator[Shown]:
             yield Shown(jpeg, [("A", -1)] if index == taken else [("A", 1)] if index == returned else [])
 
 
-def alive(jpeg: bytes) -> Iterator[bytes]:
-    """One picture over and over with a sensor's noise: the very same bytes would be a frozen camera's."""
-    still = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if still is None:
-        raise ValueError("the picture cannot be decoded")
-    dice = np.random.default_rng(1)
-    noisy = [np.clip(still + dice.normal(0, _NOISE, still.shape), 0, 255).astype(np.uint8) for _ in range(_VARIANTS)]
-    return itertools.cycle([encode(image) for image in noisy])
+def alive(frames: Sequence[bytes]) -> Iterator[bytes]:
+    """Some frames of a rest to and fro, without end: the very same picture over and over would be a frozen camera's."""
+    return itertools.cycle([*frames, *frames[-2:0:-1]])
 
 
 class Camera:
@@ -89,7 +82,7 @@ class Camera:
 
     def _after_start(self) -> Iterator[Shown]:
         show = self._show()
-        first = alive(next(show).jpeg)
+        first = alive([shown.jpeg for shown in itertools.islice(show, _STILL)])
         while self._watched_at is None or time.monotonic() - self._watched_at < START_REST_S:
             yield Shown(next(first), [])
         yield from show
