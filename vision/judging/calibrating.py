@@ -19,6 +19,10 @@ from vision.judging.trained import TrainedJudge
 WRONG: Final = 0.0005
 """Share of wrong numbers among the automatic ones that the limit is set for, a quarter of what is promised."""
 
+LEAST_DEBIT: Final = 0.85
+LEAST_CREDIT: Final = 0.93
+"""Limits are never set below these: a few thousand pairs cannot show that less would do."""
+
 MISSED: Final = 0.008
 """Share of changes that may pass as nothing."""
 
@@ -60,8 +64,8 @@ def limits_of(open_: Limits, judged: Sequence[Judged]) -> Limits:
     credits_ = [j for j in judged if j.said.delta > 0]
     return replace(
         open_,
-        auto=automatic_limit(debits, 0.75),
-        credit=automatic_limit(credits_, 0.93),
+        auto=automatic_limit(debits, LEAST_DEBIT),
+        credit=automatic_limit(credits_, LEAST_CREDIT),
         quiet=quiet_limit(judged),
     )
 

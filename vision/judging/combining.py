@@ -30,6 +30,9 @@ _VIEWS: Final[dict[str, tuple[SlotView, AskReason]]] = {
 _ONE_WAY: Final = 0.6
 """|direction| of a comparison from which the looks contradict a change the other way."""
 
+_EACH: Final = 0.5
+"""Least probability of the number by either head of the network."""
+
 _MUCH: Final = 0.05
 """Share of a place that lost its structure, from which the looks are sure that something left."""
 
@@ -131,6 +134,9 @@ def _changed(
         return Finding(
             before, likely, min(chance, 0.6), "review", "the count before is not what is seen in its picture"
         )
+    heads = float(answer.change[np.clip(delta, -STEPS, STEPS) + STEPS]), float(answer.after[likely])
+    if min(heads) < _EACH:
+        return Finding(before, likely, min(chance, 0.6), "review", "what is counted and what changed do not agree")
     if chance >= (limits.auto if delta < 0 else limits.credit):
         return Finding(before, likely, chance, "auto", "both judges agree")
     return Finding(before, likely, chance, "review", "the network is not sure")
