@@ -45,6 +45,7 @@ _AROUND_SHARE = 0.1
 _LOCATE_S = 1.0
 _CALM_S = 5.0
 _HEALTH_S = 0.25
+_DIRT_S = 1.0
 _BLEND_EVERY, _BLEND = 10, 0.2
 _SUSPECT: Final = ("dark", "covered", "closed")
 _HEALTH: Final = ("dark", "covered", "frozen", "dirty", "flicker", "closed")
@@ -124,6 +125,9 @@ class RackWatcher:
         self._still_since: float | None = None
         self._scenery: list[Detection] = []
         self._followed = np.eye(3)
+        self._dim_since: float | None = None
+        self._dim_explained = False
+        self._told_in = (float("inf"), float("-inf"))
         self._has_hidden = any(slot.kind is SlotKind.HIDDEN for slot in rack.slots)
         self._pushed = self._health_moved = False
         self._sweep_at = self._clear_seen = self._large = 0
@@ -365,8 +369,22 @@ class RackWatcher:
         if last is None or not idle or not 0 <= ts - self._felt < _HEALTH_S:
             self._felt = ts
             last = self._condition_now = health.look(picture, ts, not sight.moving)
-            self._feel(last.code, last.detail, ts)
+            if "dirty" not in (last.code, last.suspect):
+                self._dim_since, self._dim_explained = None, False
+            elif self._dim_since is None:
+                self._dim_since = ts
+            code = "ok" if last.code == "dirty" and self._is_explained() else last.code
+            self._feel(code, last.detail, ts)
         return last
+
+    def _is_explained(self) -> bool:
+        """Whether the edges that are gone left with what was taken: they went in a session that told a change, and
+        dirt that comes with nobody near does not.
+        """
+        began, ended = self._told_in
+        if self._dim_since is not None and began <= self._dim_since <= ended + _DIRT_S:
+            self._dim_explained = True
+        return self._dim_explained
 
     def _feel(self, code: str, detail: str, ts: float) -> None:
         """Begin or end a blindness that the health tells. Flicker is none as long as the gate comes to rest in it."""
@@ -503,6 +521,8 @@ class RackWatcher:
         outcome = self.places.look(
             touched, stills, occasion, lambda slot: self._moment(slot, ts), hidden, self._passed()
         )
+        if outcome.changes:
+            self._told_in = (self.machine.began, ts)
         said = [] if restocking else self._told(outcome, stills, ts, self.machine.number)
         if not restocking:
             said += self._readings(outcome, [slot.id for slot in touched], ts)
