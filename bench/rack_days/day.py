@@ -137,7 +137,7 @@ class _Days:
                 self._scan(happening)
             self.counts["sessions"] += 1
             await self._deliver()
-            if number % 25 == 24:
+            if number % 25 == 24 or number == self.play.sessions - 1:
                 self._say(self.floor.look())
                 await self._deliver()
                 await self._answer()
@@ -245,6 +245,7 @@ class _Days:
                 self.person_s += TAP_S
                 await self.ledger.decide(question.id, None)
             elif need == 0:
+                self.counts["refused"] += 1
                 self.person_s += TAP_S
                 await self.ledger.decide(question.id, 0 if question.kind == "ask" else None, refuse=True)
             else:
@@ -298,6 +299,7 @@ class _Days:
             "questions_per_100_sessions": round(100 * asked / sessions, 2),
             "person_s_per_100_picks": round(100 * self.person_s / picks, 1),
             "person_model_s": {"tap": TAP_S, "number": COUNT_S, "walk_and_count": WALK_S},
+            "questions_about_nothing": self.counts["refused"],
             "told_to_the_camera": self.counts["told"],
             "alarms": self.ledger.alarms[:10],
         }

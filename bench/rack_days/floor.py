@@ -276,7 +276,7 @@ class PixelFloor:
     def blind(self, sessions: int) -> Happening:
         kind, amount = self._FAULTS[int(self.rng.integers(len(self._FAULTS)))]
         before = self.truth()
-        heard = [self._stage.fault(kind, amount, 30)]
+        heard = [self._awake(), self._stage.fault(kind, amount, 30)]
         heard += [self._any(lambda case: self._stage.play(case, patient=False)) for _ in range(sessions)]
         heard.append(self._stage.clear_fault())
         heard.append(self._stage.settle(frames=30))
@@ -295,7 +295,7 @@ class PixelFloor:
 
     def restock(self) -> Happening:
         before = self.truth()
-        heard = [self._stage.mode("restocking")]
+        heard = [self._awake(), self._stage.mode("restocking")]
         for _ in range(3):
             try:
                 heard.append(self._stage.play("restock"))
@@ -316,7 +316,11 @@ class PixelFloor:
 
     def _between(self, play: Any) -> Happening:
         before = self.truth()
-        return self._happening(before, [self._any(play)])
+        return self._happening(before, [self._awake(), self._any(play)])
+
+    def _awake(self) -> Heard:
+        """Some clear frames after the frames that were left out, so that what comes is no absence."""
+        return self._stage.settle(frames=8)
 
     def _any(self, play: Any) -> Heard:
         for case in self.rng.choice(list(_CASES), size=8, p=list(_CASES.values())):

@@ -35,6 +35,9 @@ FAULTS: tuple[tuple[str, float], ...] = (
 STAYS = ("moved", "turned")
 """The camera stays where it was pushed: a person accepts its new place; the others end by themselves."""
 
+LATER = "later"
+"""Of a pick while it was blind: nothing is said then; `FaultResult.standing` tells whether it was found afterwards."""
+
 ONSET_FRAMES = 40
 _MOST_FRAMES = 400
 _PICKS = ("take", "take_slots", "take", "put_back")
@@ -130,6 +133,8 @@ def _mend(stage: Stage, kind: str, books: Books, modes: list[tuple[float, str, s
         heard = stage.wait(4)
         books.book(heard.claims, heard.read)
         modes += heard.modes
+        if kind in STAYS and modes[-1][2] == "moved":  # before and after are only there once it is sure
+            stage.eye.settle_move(accept=True)
     counting = not modes or modes[-1][1] != "blind"
     seconds = round(stage.ts - ended, 1) if counting else None
     heard = stage.settle()
@@ -146,7 +151,9 @@ def _pick(stage: Stage, books: Books, modes: list[tuple[float, str, str]] | None
         books.book(heard.claims, heard.read)
         if modes is not None:
             modes += heard.modes
-        return [str(one.outcome) for one in judge_session(truth_of(case, heard.answers), heard.claims)] or ["nothing"]
+        judged = judge_session(truth_of(case, heard.answers), heard.claims)
+        blind = bool(modes) and modes[-1][1] == "blind"
+        return [LATER if blind and one.outcome is Outcome.MISSED else str(one.outcome) for one in judged] or ["nothing"]
     return ["not played"]
 
 
