@@ -152,7 +152,7 @@ def _pick(stage: Stage, books: Books, modes: list[tuple[float, str, str]] | None
         if modes is not None:
             modes += heard.modes
         judged = judge_session(truth_of(case, heard.answers), heard.claims)
-        blind = bool(modes) and modes[-1][1] == "blind"
+        blind = modes is not None and len(modes) > 0 and modes[-1][1] == "blind"
         return [LATER if blind and one.outcome is Outcome.MISSED else str(one.outcome) for one in judged] or ["nothing"]
     return ["not played"]
 
