@@ -78,7 +78,8 @@ class TrainedJudge:
             return cannot_read(memory)
         picture = picture_of(after)
         change = compare(memory.look, look)
-        answer = self._answer(slot, memory, picture, look.level, after[-1])
+        turns = 1 if change.verdict == "same" else 2
+        answer = self._answer(slot, memory, picture, look.level, after[-1], turns)
         found = find(memory, look, change)
         doubts = Doubts(
             presence=slot.kind is SlotKind.PRESENCE,
@@ -97,7 +98,7 @@ class TrainedJudge:
         return self._taught.load(slot, raw)
 
     def _answer(
-        self, slot: Slot, memory: SlotMemory, picture: npt.NDArray[np.uint8], level: float, crop: Crop
+        self, slot: Slot, memory: SlotMemory, picture: npt.NDArray[np.uint8], level: float, crop: Crop, turns: int = 2
     ) -> Answer:
         mask = square_mask(crop.polygon, crop.pixels.shape)
         return self._net.answer(
@@ -105,6 +106,6 @@ class TrainedJudge:
             prepare(picture, level),
             mask,
             slot.klass,
-            turns=2,
+            turns=turns,
             temperature=self.limits.temperature,
         )

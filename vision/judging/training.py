@@ -66,7 +66,7 @@ def shipped(out: Path) -> tuple[JudgePlan, JudgePlan]:
     """How the shipped model was made: single places first, then places of whole racks among them."""
     first = JudgePlan(out / "first", pairs=40_000, scenes=0, steps=2000, rate=3e-3)
     return first, JudgePlan(
-        out, pairs=12_000, scenes=18_436, epochs=5, rate=1.5e-3, steps=800, start=first.out / "slot-judge.pt"
+        out, pairs=12_000, scenes=18_436, epochs=5, rate=1.5e-3, steps=970, start=first.out / "slot-judge.pt"
     )
 
 
