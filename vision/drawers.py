@@ -27,7 +27,7 @@ SURE_S: Final = 3.0
 DOUBT_S: Final = 6.0
 """The same for one that a drawer could make, or where no marker is seen: left ajar or pushed, a person is asked."""
 NEARLY_OPEN: Final = 0.06
-"""Of the picture's longer side: displaced further along one line, it is a drawer that is not open, and nobody is asked."""
+"""Of the picture's longer side: displaced further it is a drawer that is not open, and nobody is asked."""
 SEARCH_S: Final = 1.0
 _CALM_S: Final = 3.0  # between searches while nothing moves: nothing can have opened it
 
@@ -37,8 +37,9 @@ _RESIDUAL_PX: Final = 3.0
 _SAME_PX: Final = 4.0
 _LEAST_SIDE: Final = 24.0  # of a marker in the picture that is searched, px
 _RIM: Final = 0.25  # scale of the picture in which the fixed part is compared
-_LEAST_RIM: Final = 200
-_ALIKE, _CLEARLY = 0.6, 0.2
+_LEAST_RIM: Final = 80
+_TELLS: Final = 16  # grey levels
+_STAYED: Final = 0.3
 _LOOK_ALIKE, _LOOK_SHARE = 0.5, 0.25
 
 
@@ -89,7 +90,7 @@ class DrawerEye:
     def look(self, frame: Frame, ts: float, still: bool) -> DrawerState:
         """How it stands in this frame; markers are searched at most every `SEARCH_S`."""
         self._stirred |= not still
-        every = SEARCH_S if self._stirred or self.state == "partial" else _CALM_S
+        every = SEARCH_S if self._stirred else _CALM_S
         if self.state is not None and 0 <= ts - self._at < every:
             return self.state
         stirred, self._at, self._stirred = self._stirred, ts, not still
@@ -119,13 +120,13 @@ class DrawerEye:
         if self._asked or ts - self._calm_since < (SURE_S if turned else DOUBT_S):
             return kind
         self._asked = True
-        return "moved" if self._is_pushed(frame, found, turned) else kind
+        return "moved" if self._is_pushed(frame, found) else kind
 
     def _settled(self, state: DrawerState) -> DrawerState:
         self._calm_since, self.detail, self._away = None, "", {}
         return state
 
-    def _is_pushed(self, frame: Frame, found: list[Marker], turned: bool) -> bool:
+    def _is_pushed(self, frame: Frame, found: list[Marker]) -> bool:
         """Whether a person is to be asked: everything that is seen was displaced alike, not far, and nothing stayed."""
         motion = self._motion(found) if len(found) > 1 else None
         if motion is None:
@@ -201,30 +202,19 @@ class DrawerEye:
         return cv2.dilate(inner, np.ones((reach, reach), np.uint8)) > 0
 
     def _stays(self, frame: Frame, matrix: Matrix) -> bool:
-        """Whether what lies around the drawer, where the outline lets it be seen, stayed: then the drawer slid."""
-        now = _small(frame)
+        """Whether something around the drawer, where the outline lets it be seen, stayed: then the drawer slid."""
+        now = _small(frame).astype(np.int16)
         s = np.diag([_RIM, _RIM, 1.0])
         there = s @ matrix @ np.linalg.inv(s)
         size = (now.shape[1], now.shape[0])
-        went = _alike(
-            cv2.warpPerspective(self._taught, there, size),
-            now,
-            (cv2.warpPerspective(self._rim.astype(np.uint8), there, size) > 0) & self._seen,
-        )
-        stays = _alike(self._taught, now, self._rim)
-        return stays > _ALIKE and stays > went + _CLEARLY
+        placed = cv2.warpPerspective(self._taught, there, size).astype(np.int16)
+        both = cv2.warpPerspective(self._seen.astype(np.uint8), there, size) > 0
+        tells = self._rim & both & (np.abs(placed - self._taught) > _TELLS)
+        as_taught = np.abs(now - self._taught)[tells]
+        stayed = (as_taught < _TELLS / 2) & (as_taught < np.abs(now - placed)[tells])
+        return stayed.size >= _LEAST_RIM and float(stayed.mean()) > _STAYED
 
 
 def _small(picture: Frame) -> Gray:
     gray = cv2.resize(picture[..., 1], None, fx=_RIM, fy=_RIM, interpolation=cv2.INTER_AREA)
     return np.asarray(gray, np.uint8)
-
-
-def _alike(first: npt.NDArray[np.generic], second: Gray, where: npt.NDArray[np.bool_]) -> float:
-    """Correlation there, 0 where there is too little to see."""
-    if int(where.sum()) < _LEAST_RIM:
-        return 0.0
-    a, b = first[where].astype(np.float32), second[where].astype(np.float32)
-    if min(float(a.std()), float(b.std())) < 3.0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])

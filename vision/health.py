@@ -45,7 +45,10 @@ DARK_LEVEL: Final = 10.0
 _DARK_BACK: Final = 16.0
 _PATCH: Final = 32
 _PATCHES: Final = 60
+_RIM_PX: Final = 7  # of a place, its own edge
 _LEAST_PATCHES: Final = 8
+_LEAST_EDGE: Final = 8.0  # grey levels
+_LEAST_AROUND: Final = 160  # px of a patch beside the places
 HIDDEN_SHARE: Final = 0.15
 """Of the taught edges: as many hidden or blurred are told, fewer are the judge's business, place by place."""
 _HIDDEN_BACK: Final = 0.08
@@ -61,10 +64,11 @@ _TINT_TOLD: Final = 0.12
 _GRID: Final = (96, 54)
 _HIDDEN_EVERY_S: Final = 0.5
 _OTHER_TONE: Final = 0.35  # of ln(intensity)
-_CELL: Final = 16
+_CELL: Final = 8  # of every second px
 _NEW_SHARE: Final = 0.0015
 _NEW_EDGE: Final = 0.2  # of the level
 _OVER_NOISE: Final = 3.0
+_ASIDE: Final = 0.75  # of the taught edge, at most 40 px aside
 
 
 @dataclass(frozen=True)
@@ -148,13 +152,19 @@ class Health:
         self._row_share = self._inside.mean(1) > 0.3
         self._spots = self._choose(picture, seen)
         self._taught_spots = self._spots
+        self._around = self._around_places()
+        size = self._around.shape[1]
+        self._middles = np.minimum(size - self._around.sum(1, keepdims=True) // 2, size - 1)
         self._mosaic = np.zeros((_PATCH, _PATCH * max(len(self._spots), 1)), np.uint8)
         small = np.asarray(picture[self._grid], np.uint8)
-        self._taught_edges, self._taught_tones = self._edges(picture)
+        self._taught_edges, self._taught_tones, _ = self._edges(picture)
+        self._telling = (self._taught_edges > _LEAST_EDGE) & (self._around.sum(1) > _LEAST_AROUND)
         self._taught_colour = self._colour(small, self._level(small))
-        whole = (_pooled(1.0 - inside.astype(np.float32)) == 0).astype(np.uint8)
+        whole = (_pooled(1.0 - inside[::2, ::2].astype(np.float32)) == 0).astype(np.uint8)
         self._seen_cells = whole.astype(bool)  # the paint's own edge changes with the light
-        self._taught_cells = cv2.dilate(self._cells(picture), np.ones((3, 3), np.uint8))
+        cells = self._cells(picture)
+        self._taught_cells = cv2.dilate(cells, np.ones((3, 3), np.uint8))
+        self._taught_near = self._near(cells, 3)
         self._ready = True
 
     def follow(self, homography: npt.NDArray[np.float64]) -> None:
@@ -246,7 +256,9 @@ class Health:
         detail = self._timers[code].detail if code != "ok" else ""
         if code == "ok" and changed:
             detail = f"exposure {ev:+.1f} stops, colour {tint:.2f} from the taught picture"
-        return Condition(code, self._since, detail, suspect, ev, tint, changed, None if self._drawer is None else self._drawer.state)
+        return Condition(
+            code, self._since, detail, suspect, ev, tint, changed, None if self._drawer is None else self._drawer.state
+        )
 
     def _level(self, small: Frame) -> float:
         return float(np.median(small[..., 1][self._inside]))
@@ -291,13 +303,19 @@ class Health:
         return turns >= _FLICKER_TURNS, f"light swings by {100 * swing:.0f} %"
 
     def _is_hidden(self, frame: Frame, level: float, still: bool) -> tuple[tuple[bool, str], tuple[bool, str]]:
-        """Covered: taught edges are gone under another tone, or most of them. Dirty: they are softer, the tone stays."""
+        """Covered: taught edges are gone under another tone. Dirty: they are softer, the tone stays."""
         nothing = (False, "")
         if len(self._spots) < _LEAST_PATCHES or level < DARK_LEVEL:
             return nothing, nothing
-        edges, tones = self._edges(frame)
-        ratio = edges / np.maximum(self._taught_edges, 1.0)
-        tone = (tones + 8.0) / (self._taught_tones + 8.0)
+        edges, tones, noise = self._edges(frame)
+        telling = self._telling & (self._taught_edges > noise)
+        if telling.sum() < _LEAST_PATCHES:
+            return nothing, nothing
+        edges, tones, taught, taught_tones = (
+            values[telling] for values in (edges, tones, self._taught_edges, self._taught_tones)
+        )
+        ratio = edges / np.maximum(taught, 1.0)
+        tone = (tones + 8.0) / (taught_tones + 8.0)
         sharpest = float(np.percentile(ratio, 92))
         # what half a cover does to the median is no change of light: the sharpest patches say how much there is
         gain = max(level / max(float(self._taught_colour[3]), 1.0), min(sharpest, 1.0), 0.02)
@@ -307,72 +325,102 @@ class Health:
         detail = f"{100 * lost:.0f} % of the taught edges are hidden or blurred"
         if lost < (_HIDDEN_BACK if on else HIDDEN_SHARE) or sharpest > _MORE_EDGE * max(gain, 1.0):
             return nothing, nothing
-        if not (still or on or lost >= _COVERED_SHARE) or self._has_new_edges(frame, gain):
+        if not (still or on or lost >= _COVERED_SHARE) or self._has_other_edges(frame, gain, telling, gone):
             return nothing, nothing
         # grease keeps what is light and dark, something before the lens has its own tone
         other = float(np.median(np.abs(np.log(tone[gone] / gain)))) > _OTHER_TONE
         if lost >= _COVERED_SHARE:
-            other |= _correlation(tones[gone], self._taught_tones[gone]) < 0.5
+            other |= _correlation(tones[gone], taught_tones[gone]) < 0.5
         return ((True, detail), nothing) if other else (nothing, (True, detail))
 
-    def _has_new_edges(self, frame: Frame, gain: float) -> bool:
-        """Sharp edges where there were none: something lies over the rack, a drawer's front is seen, or the camera was
-        pushed; no dirt and no cover before the lens does that.
+    def _has_other_edges(
+        self, frame: Frame, gain: float, telling: npt.NDArray[np.bool_], gone: npt.NDArray[np.bool_]
+    ) -> bool:
+        """Sharp edges where there were none, or those that are gone close by: something lies over the rack, a drawer's
+        front is seen, or the camera was pushed; no dirt and no cover before the lens does that.
         """
         least = _NEW_EDGE * max(float(self._taught_colour[3]), 4.0)
         cells = self._cells(frame)
         noise = float(np.percentile(cells[self._seen_cells], 10)) if self._seen_cells.any() else 0.0
         new = (cells / np.float32(gain) - self._taught_cells > least) & (cells > _OVER_NOISE * noise + 4.0)
-        return bool((new & self._seen_cells).sum() > _NEW_SHARE * self._seen_cells.sum())
+        if (new & self._seen_cells).sum() > _NEW_SHARE * self._seen_cells.sum():
+            return True
+        aside = self._near(cells, 5)[telling][gone] / np.maximum(gain * self._taught_near[telling][gone], 1.0)
+        return float(np.median(aside)) > _ASIDE
+
+    def _near(self, cells: Plane, reach: int) -> Plane:
+        """The strongest edge around each patch, `reach` cells wide."""
+        strongest = cv2.dilate(cells, np.ones((reach, reach), np.uint8))
+        middles = (np.array(self._spots, int).reshape(-1, 2) + _PATCH // 2) // (2 * _CELL)
+        rows, columns = (np.clip(middles[:, i], 0, cells.shape[1 - i] - 1) for i in (1, 0))
+        return np.asarray(strongest[rows, columns], np.float32)
 
     def _cells(self, picture: Frame) -> Plane:
-        """The strongest edge in each cell of the picture, grey levels."""
-        soft = cv2.blur(np.ascontiguousarray(picture[..., 1]), (3, 3))
+        """The strongest edge in each cell of every second row and column of the picture, grey levels."""
+        soft = cv2.blur(np.ascontiguousarray(picture[::2, ::2, 1]), (3, 3))
         edge = np.zeros(soft.shape, np.float32)
         edge[1:-1] = cv2.absdiff(soft[2:], soft[:-2])
         edge[:, 1:-1] = np.maximum(edge[:, 1:-1], cv2.absdiff(soft[:, 2:], soft[:, :-2]))
         return _pooled(edge)
 
-    def _edges(self, frame: Frame) -> tuple[Plane, Plane]:
-        """Contrast of edges in each patch, what noise adds taken off, and its mean tone; grey levels."""
+    def _edges(self, frame: Frame) -> tuple[Plane, Plane, Plane]:
+        """Contrast of edges in each patch, what noise adds taken off, its mean tone, and the noise; grey levels."""
         for i, (x, y) in enumerate(self._spots):
             self._mosaic[:, i * _PATCH : (i + 1) * _PATCH] = frame[y : y + _PATCH, x : x + _PATCH, 1]
         soft = cv2.blur(self._mosaic, (3, 3))
-        # noise is alike in all directions and weak after the blur: the strongest twentieth is the item's own edge
+        # noise is alike in all directions and weak after the blur: the strongest twentieth is the rack's own edge
         step = cv2.absdiff(soft[2:], soft[:-2]).astype(np.float32)
-        patches = (
-            step.reshape(_PATCH - 2, -1, _PATCH)[:, :, 2:-2].transpose(1, 0, 2).reshape(max(len(self._spots), 1), -1)
-        )
-        top = np.partition(patches, -40, axis=1)[:, -40:].mean(1)
-        base = np.median(patches, axis=1)
+        patches = step.reshape(_PATCH - 2, -1, _PATCH).transpose(1, 0, 2)[..., 2:-2].reshape(len(self._around), -1)
+        ordered = np.sort(np.where(self._around, patches, -1.0), axis=1)
+        top = ordered[:, -40:].mean(1)
+        base = np.float32(3.0) * np.take_along_axis(ordered, self._middles, axis=1)[:, 0]
         tones = self._mosaic.reshape(_PATCH, -1, _PATCH).mean(axis=(0, 2))
-        return np.asarray(np.maximum(top - 3.0 * base, 0.0), np.float32), np.asarray(tones, np.float32)
+        return (
+            np.asarray(np.sqrt(np.maximum(top * top - base * base, 0.0)), np.float32),
+            np.asarray(tones, np.float32),
+            base,
+        )
 
-    def _choose(self, picture: Frame, seen: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
-        """Where to look for sharpness: the taught picture's strongest edges, one to a cell, around the places first."""
+    def _places(self) -> npt.NDArray[np.uint8]:
+        """(H, W), 1 where things come and go."""
         places = np.zeros(self._shape or (1, 1), np.uint8)
         for slot in self.rack.slots:
             cv2.fillPoly(places, [np.round(slot.polygon).astype(np.int32)], (1,))
+        return cv2.erode(places, np.ones((_RIM_PX, _RIM_PX), np.uint8)).astype(np.uint8)
+
+    def _around_places(self) -> npt.NDArray[np.bool_]:
+        """(patches, px): what of each patch lies beside the places, on the rack itself."""
+        places = self._places()
+        cuts = [places[y + 1 : y + _PATCH - 1, x + 2 : x + _PATCH - 2] == 0 for x, y in self._spots]
+        size = (_PATCH - 2) * (_PATCH - 4)
+        return np.array(cuts, bool).reshape(-1, size) if cuts else np.ones((1, size), bool)
+
+    def _choose(self, picture: Frame, seen: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
+        """Where to look for sharpness: the strongest edges of the taught rack beside its places, one to a cell."""
         inner = cv2.erode(seen, np.ones((9, 9), np.uint8))
+        for centre in {} if self._markers is None else self._markers.centres.values():
+            x, y = (int(v) for v in centre)  # the sharpest edges of all, and one sheet hides them
+            reach = int(self._markers.side) if self._markers is not None else 0
+            inner[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach] = 0
         soft = cv2.blur(picture[..., 1], (3, 3))
         edge = np.zeros(soft.shape, np.float32)
         edge[1:-1] = cv2.absdiff(soft[2:], soft[:-2])
+        edge[self._places() > 0] = 0
         found = []
         height, width = soft.shape
         cell = _PATCH * 2
         for y in range(0, height - cell + 1, cell):
             for x in range(0, width - cell + 1, cell):
-                if not inner[y : y + cell, x : x + cell].all():
+                if not inner[y : y + cell, x : x + cell].all() or not edge[y : y + cell, x : x + cell].any():
                     continue
                 row, column = np.unravel_index(int(edge[y : y + cell, x : x + cell].argmax()), (cell, cell))
                 left = int(np.clip(x + column - _PATCH // 2, 0, width - _PATCH))
                 top = int(np.clip(y + row - _PATCH // 2, 0, height - _PATCH))
                 strength = float(edge[y + row, x + column])
                 if strength > 6:
-                    inside = float(places[top : top + _PATCH, left : left + _PATCH].mean())
-                    found.append((inside > 0.9, -strength, left, top))
+                    found.append((-strength, left, top))
         found.sort()
-        return [(left, top) for _, _, left, top in found[:_PATCHES]]
+        return [(left, top) for _, left, top in found[:_PATCHES]]
 
 
 def _turns(signal: Plane, least: float) -> int:
