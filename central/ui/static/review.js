@@ -106,7 +106,7 @@ async function send(path, id, act, body) {
     typed.delete(id);
     ways.delete(id);
     say(act === 'annuler' ? 'La question est de nouveau ouverte.' : 'Enregistré. U l’annule pendant 10 minutes.');
-    if (!pending.size) window.htmx.swap('#review', html, { swapStyle: 'outerHTML' });
+    if (!pending.size) window.htmx.swap('#review', html, { swapStyle: 'outerHTML', swapDelay: 0, settleDelay: 0 }, { afterSettleCallback: paint });
   }
   paint();
 }
