@@ -105,6 +105,7 @@ async function send(path, id, act, body) {
   } else {
     typed.delete(id);
     ways.delete(id);
+    if (act === 'annuler') current = id.slice(1);
     say(act === 'annuler' ? 'La question est de nouveau ouverte.' : 'Enregistré. U l’annule pendant 10 minutes.');
     if (!pending.size) window.htmx.swap('#review', html, { swapStyle: 'outerHTML', swapDelay: 0, settleDelay: 0 }, { afterSettleCallback: paint });
   }
