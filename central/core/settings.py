@@ -45,8 +45,13 @@ class Settings(BaseSettings):
     """Pictures of automatic movements are kept so long; « Pas ça » can be said for ten minutes."""
     racks_doubtful_hours: float = Field(default=72.0, gt=0, le=30 * 24.0)
     """Pictures of doubts are kept so long."""
-    racks_quiet_s: float = Field(default=600.0, gt=0)
-    """A badge's session at a rack ends after so long without anything there."""
+    racks_quiet_s: float = Field(default=45.0, gt=0)
+    """A badge at a rack covers the first pick within so long, whoever else takes something later."""
+    racks_chain_s: float = Field(default=20.0, gt=0)
+    """… and the picks after it that follow each other so closely."""
+    racks_plans_complete: bool = False
+    """Operations take only what their plan holds: then a pick without a badge is charged to the only one of several
+    running operations that plans the item; else only where a single operation is running."""
     racks_count_after_h: float = Field(default=24.0, gt=0)
     """A doubt that nobody answered for so long is on the next cycle count's list."""
 

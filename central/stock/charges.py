@@ -35,11 +35,13 @@ class Taken:
     charged_person: str | None
     charged_operation: str | None
     likely: tuple[str, ...]
+    during_absence: bool = False
+    """Found by comparing: `at` is not when it was taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChargeRow:
-    """`how`: ``badge`` (the person's running operation), ``planned`` (the only running one that plans the item),
+    """`how`: ``badge`` (the person's running operation), ``planned`` (the running one that plans the item),
     ``hand``, or ``none`` (à imputer).
     """
 
@@ -91,7 +93,7 @@ async def _taken(uow: UnitOfWork, where: Sequence[object], limit: int | None = N
         Taken(
             seen.id, rack, item, label, unit, seen.qty, place, seen.at, seen.person, seen.operation,
             link.how if link else None, link.person if link else None, link.operation if link else None,
-            tuple(link.likely) if link else (),
+            tuple(link.likely) if link else (), seen.during_absence,
         )
         for seen, rack, item, label, unit, place, link in rows
     ]  # fmt: skip

@@ -26,8 +26,8 @@ from central.work import charging_rules as rules
 from central.work.models import ClockingInterval, Operation, PlannedItem
 from contracts.facts import CodeScanned, StockAsked, StockObserved
 
-_LONGEST: Final = timedelta(hours=14)
-"""No session and no forgotten badge reaches further."""
+_LONGEST: Final = timedelta(hours=2)
+"""No chain of picks or of badge readings reaches further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,9 @@ async def _rejudge_at(uow: UnitOfWork, said: Sequence[tuple[datetime, str]]) -> 
     known = await racks.known(uow, {rack for _, rack in said}) if said else set()
     times = [at for at, rack in said if rack in known]
     if times:
-        # What happened at a rack keeps its session open for what came after.
-        await rejudge(uow, min(times), max(times) + _LONGEST, known)
+        # A badge's second reading says of what lay before it that somebody was still there.
+        earlier = timedelta(seconds=uow.settings.racks_quiet_s) * rules.CLOSES
+        await rejudge(uow, min(times) - earlier, max(times) + _LONGEST, known)
 
 
 async def rejudge(uow: UnitOfWork, since: datetime, until: datetime, codes: Collection[str] | None = None) -> None:
@@ -152,8 +153,12 @@ async def rejudge(uow: UnitOfWork, since: datetime, until: datetime, codes: Coll
         if pick.how == "hand" or pick.operation is not None:
             continue
         said = badges.get(people.badge_in(pick.person) or "", pick.person) if pick.person else None
-        badged, person = (True, said) if said else sessions[pick.rack].at(pick.at)
-        found = rules.judge(pick.at, pick.item, badged=badged, person=person, runs=runs, planned=planned)
+        # What was found after an absence was taken at another time: no badge and no clocking tells of it.
+        badged, person = (True, said) if said or pick.during_absence else sessions[pick.rack].at(pick.at)
+        found = rules.judge(
+            pick.at, pick.item, badged=badged, person=person, runs=runs, planned=planned,
+            complete=uow.settings.racks_plans_complete,
+        )  # fmt: skip
         row = stock.ChargeRow(pick.observation, found.person, found.operation, found.how, found.likely)
         if (pick.charged_person, pick.charged_operation, pick.how, pick.likely) != (
             row.person, row.operation, row.how, row.likely,
@@ -168,14 +173,18 @@ async def _sessions(
     b = BadgeScan
     scans: defaultdict[str, list[rules.Badge]] = defaultdict(list)
     for post, at, person, badge in await uow.session.execute(
-        select(b.post, b.at, b.person, b.badge).where(b.post.in_(codes), b.at.between(begin, end))
+        select(b.post, b.at, b.person, b.badge).where(b.post.in_(codes), b.at.between(begin, end + _LONGEST))
     ):
         scans[post].append(rules.Badge(at, person, badge))
-    signs: defaultdict[str, list[datetime]] = defaultdict(list)
+    picks: defaultdict[str, list[datetime]] = defaultdict(list)
     for pick in await stock.taken(uow, [code for code in codes if code in scans], begin, end):
-        signs[pick.rack].append(pick.at)
-    quiet, same = timedelta(seconds=uow.settings.racks_quiet_s), timedelta(seconds=uow.settings.same_scan_s)
-    return {code: rules.Sessions(scans[code], signs[code], quiet, same) for code in codes}
+        if not pick.during_absence:
+            picks[pick.rack].append(pick.at)
+    wanted = uow.settings
+    quiet, chain, same = (
+        timedelta(seconds=s) for s in (wanted.racks_quiet_s, wanted.racks_chain_s, wanted.same_scan_s)
+    )
+    return {code: rules.Sessions(scans[code], picks[code], quiet=quiet, chain=chain, same_scan=same) for code in codes}
 
 
 async def _runs(uow: UnitOfWork, begin: datetime, end: datetime) -> list[rules.Run]:

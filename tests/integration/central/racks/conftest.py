@@ -155,3 +155,9 @@ async def shop(database_url: str, data_dir: None) -> AsyncIterator[Shop]:
 async def blank_shop(database_url: str, data_dir: None) -> AsyncIterator[Shop]:
     async with open_shop(database_url, racks_begin="blank", racks_trust_after=3) as shop:
         yield shop
+
+
+@pytest.fixture
+async def complete_shop(database_url: str, data_dir: None) -> AsyncIterator[Shop]:
+    async with open_shop(database_url, racks_plans_complete=True) as shop:
+        yield shop

@@ -9,42 +9,54 @@ import pytest
 from central.work.charging_rules import Badge, Run, Sessions, judge
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-QUIET = timedelta(minutes=10)
-SAME = timedelta(seconds=5)
+QUIET, CHAIN, SAME = timedelta(seconds=45), timedelta(seconds=20), timedelta(seconds=5)
 
 
 def at(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def sessions(badges: list[Badge], signs: list[float] = []) -> Sessions:  # noqa: B006  # never changed
-    return Sessions(badges, [at(m) for m in signs], QUIET, SAME)
+def second(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
 
 
-A, B = Badge(at(0), "p1", "A"), Badge(at(3), "p2", "B")
+def whose(badges: list[tuple[float, str]], picks: list[float]) -> list[str]:
+    """The holder at each pick, seconds; ``?`` where somebody was there and nobody knows who, empty where nobody was."""
+    holders = {"A": "p1", "B": "p2"}
+    said = [Badge(second(s), holders.get(badge), badge) for s, badge in badges]
+    sessions = Sessions(said, [second(p) for p in picks], quiet=QUIET, chain=CHAIN, same_scan=SAME)
+    return [(person or "?") if badged else "" for badged, person in (sessions.at(second(p)) for p in picks)]
 
 
 @pytest.mark.parametrize(
-    ("badges", "signs", "minute", "expected"),
+    ("badges", "picks", "expected"),
     [
-        ([A], [], 5, (True, "p1")),
-        ([A], [], -1, (False, None)),
-        ([A], [], 11, (False, None)),
-        ([A], [8], 15, (True, "p1")),
-        ([A], [8, 30], 31, (False, None)),
-        ([A, B], [], 4, (True, "p2")),
-        ([B, A], [], 2, (True, "p1")),
-        ([A, Badge(at(2), "p1", "A")], [], 4, (False, None)),
-        ([A, Badge(at(2), "p1", "A"), Badge(at(4), "p1", "A")], [], 5, (True, "p1")),
-        ([A, Badge(at(0.05), "p1", "A")], [], 4, (True, "p1")),
-        ([A, Badge(at(20), "p1", "A")], [], 21, (True, "p1")),
-        ([Badge(at(0), None, "?")], [], 1, (True, None)),
+        ([(0, "A")], [-1, 30], ["", "p1"]),
+        ([(0, "A")], [46], [""]),
+        ([(0, "A")], [30, 45, 60, 81], ["p1", "p1", "p1", ""]),
+        ([(0, "A")], [5, 40], ["p1", ""]),
+        ([(0, "A")], [60, 100, 140], ["", "", ""]),
+        ([(0, "A"), (60, "A")], [30, 40, 61], ["p1", "p1", ""]),
+        ([(0, "A"), (60, "A"), (300, "A")], [30, 61, 310], ["p1", "", "p1"]),
+        ([(0, "A"), (3, "A")], [30], ["p1"]),
+        ([(0, "A"), (200, "A")], [210], ["p1"]),
+        ([(0, "?")], [10], ["?"]),
+        ([(0, "A"), (20, "B")], [10, 30, 50, 75], ["p1", "?", "?", ""]),
+        ([(0, "A"), (20, "B")], [30, 60], ["?", ""]),
+        ([(0, "A"), (15, "A"), (20, "B")], [10, 30], ["p1", "p2"]),
+        ([(0, "A"), (60, "B")], [10, 70], ["p1", "p2"]),
     ],
 )
-def test_a_session_lasts_until_the_next_badge_its_closing_or_quiet(
-    badges: list[Badge], signs: list[float], minute: float, expected: tuple[bool, str | None]
+def test_a_badge_covers_what_is_clearly_its_holders(
+    badges: list[tuple[float, str]], picks: list[float], expected: list[str]
 ) -> None:
-    assert sessions(badges, signs).at(at(minute)) == expected
+    for said in (badges, badges[::-1]):
+        assert whose(said, picks) == expected
+
+
+def test_picks_of_others_keep_no_session_open() -> None:
+    picks = [30.0 + 40 * n for n in range(20)]
+    assert whose([(0, "A")], picks) == ["p1"] + [""] * 19
 
 
 RUNS = [
@@ -54,27 +66,55 @@ RUNS = [
 ]
 
 
+ONE = RUNS[:1]
+CNMG, DNMG = {"CNMG"}, {"DNMG"}
+
+
 @pytest.mark.parametrize(
-    ("badged", "person", "planned", "expected"),
+    ("runs", "badged", "person", "planned", "expected"),
     [
-        (True, "p1", {}, ("p1", "OF1-10", "badge")),
-        (True, "p2", {}, ("p2", None, "none")),
-        (True, "p2", {"OF3-10": {"CNMG"}}, ("p2", "OF3-10", "badge")),
-        (True, "p3", {"OF1-10": {"CNMG"}}, ("p3", None, "none")),
-        (True, None, {"OF1-10": {"CNMG"}}, (None, None, "none")),
-        (False, None, {"OF1-10": {"CNMG"}}, (None, "OF1-10", "planned")),
-        (False, None, {"OF1-10": {"CNMG"}, "OF2-10": {"CNMG"}}, (None, None, "none")),
-        (False, None, {}, (None, None, "none")),
+        (RUNS, True, "p1", {}, ("p1", "OF1-10", "badge")),
+        (RUNS, True, "p1", {"OF1-10": CNMG}, ("p1", "OF1-10", "badge")),
+        (RUNS, True, "p1", {"OF1-10": DNMG}, ("p1", None, "none")),
+        (RUNS, True, "p2", {}, ("p2", None, "none")),
+        (RUNS, True, "p2", {"OF3-10": CNMG, "OF2-10": DNMG}, ("p2", "OF3-10", "badge")),
+        (RUNS, True, "p2", {"OF3-10": CNMG}, ("p2", None, "none")),
+        (RUNS, True, "p2", {"OF3-10": DNMG}, ("p2", None, "none")),
+        (RUNS, True, "p3", {"OF1-10": CNMG}, ("p3", None, "none")),
+        (RUNS, True, None, {"OF1-10": CNMG}, (None, None, "none")),
+        (RUNS, False, None, {"OF1-10": CNMG}, (None, None, "none")),
+        (RUNS, False, None, {"OF1-10": CNMG, "OF2-10": DNMG, "OF3-10": DNMG}, (None, None, "none")),
+        (RUNS, False, None, {}, (None, None, "none")),
+        (ONE, False, None, {"OF1-10": CNMG}, (None, "OF1-10", "planned")),
+        (ONE, False, None, {"OF1-10": DNMG}, (None, None, "none")),
+        (ONE, False, None, {}, (None, None, "none")),
+        (ONE, True, None, {"OF1-10": CNMG}, (None, None, "none")),
     ],
 )
 def test_nobody_guesses(
+    runs: list[Run],
     badged: bool,  # a parameter of the table
     person: str | None,
     planned: dict[str, set[str]],
     expected: tuple[str | None, str | None, str],
 ) -> None:
-    found = judge(NOON, "cnmg", badged=badged, person=person, runs=RUNS, planned=planned)
+    found = judge(NOON, "cnmg", badged=badged, person=person, runs=runs, planned=planned)
     assert tuple(found[:3]) == expected
+
+
+@pytest.mark.parametrize(
+    ("planned", "expected"),
+    [
+        ({"OF1-10": CNMG, "OF2-10": DNMG, "OF3-10": DNMG}, "OF1-10"),
+        ({"OF1-10": CNMG, "OF2-10": DNMG}, None),
+        ({"OF1-10": CNMG, "OF2-10": CNMG, "OF3-10": DNMG}, None),
+    ],
+)
+def test_where_plans_hold_all_that_is_taken_the_only_one_that_plans_it(
+    planned: dict[str, set[str]], expected: str | None
+) -> None:
+    found = judge(NOON, "cnmg", badged=False, person=None, runs=RUNS, planned=planned, complete=True)
+    assert found.operation == expected
 
 
 def test_what_ended_before_or_began_after_is_not_running() -> None:
