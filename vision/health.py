@@ -66,6 +66,7 @@ _HIDDEN_EVERY_S: Final = 0.5
 _OTHER_TONE: Final = 0.35  # of ln(intensity)
 _CELL: Final = 8  # of every second px
 _NEW_SHARE: Final = 0.0015
+_FRONT_SHARE: Final = 0.0004  # nothing of the rack is left: a drawer's plain front has a handle, a cover has nothing
 _NEW_EDGE: Final = 0.2  # of the level
 _OVER_NOISE: Final = 3.0
 _ASIDE: Final = 0.75  # of the taught edge, at most 40 px aside
@@ -343,7 +344,8 @@ class Health:
         cells = self._cells(frame)
         noise = float(np.percentile(cells[self._seen_cells], 10)) if self._seen_cells.any() else 0.0
         new = (cells / np.float32(gain) - self._taught_cells > least) & (cells > _OVER_NOISE * noise + 4.0)
-        if (new & self._seen_cells).sum() > _NEW_SHARE * self._seen_cells.sum():
+        share = _NEW_SHARE if gone.mean() < 0.9 else _FRONT_SHARE
+        if (new & self._seen_cells).sum() > share * self._seen_cells.sum():
             return True
         aside = self._near(cells, 5)[telling][gone] / np.maximum(gain * self._taught_near[telling][gone], 1.0)
         return float(np.median(aside)) > _ASIDE
