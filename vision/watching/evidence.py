@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.detectors.base import Detection, Detector, Frame
+from vision.detectors.base import Frame
 from vision.judging import take_crop
 from vision.memory import jpeg
-from vision.privacy import mask_hands
-from vision.slots import HAND, Rack, Slot
+from vision.slots import Rack, Slot
+from vision.watching.hands import Hands
 from vision.watching.places import Places, Stills
 from vision.watching.rules import Ask, Change
 from vision.watching.said import ModeChange, SlotAsk, SlotChange
 
-MASK_SCORE = 0.3
-"""A box that may be a hand with at least this score is filled."""
-
-SAME_BOX = 0.6
-"""Overlap from which two boxes are the same thing."""
-
-_FLOOR = 0.15
 _SHOWN_PX = 960
 
 Mask = npt.NDArray[np.uint8]
@@ -35,8 +27,7 @@ class Evidence:
 
     Args:
         places: pictures of places before, where no frame shows them.
-        detector: finds hands.
-        scenery: boxes that it always took for hands here.
+        hands: fills the hands in what is shown.
         before: the clear frame before the session; None: what the judge remembered.
         after: the frames that were judged.
         over: (h, w) where something reaches in over those, at any resolution; None: nothing.
@@ -46,8 +37,7 @@ class Evidence:
     def __init__(
         self,
         places: Places,
-        detector: Detector,
-        scenery: Sequence[Detection],
+        hands: Hands,
         before: Stills | None,
         after: Stills,
         over: Mask | None,
@@ -57,8 +47,8 @@ class Evidence:
     ) -> None:
         self._places = places
         self._model = places.judge.version
-        self._before = None if before is None else _unhanded(before, detector, scenery, None)
-        self._after = _unhanded(after, detector, scenery, over)
+        self._before = None if before is None else _unhanded(before, hands, None)
+        self._after = _unhanded(after, hands, over)
         self._session, self._began, self._ended = session, began, ended
 
     def change(self, change: Change) -> SlotChange:
@@ -120,26 +110,8 @@ def with_pictures(
     return replace(news, before_jpeg=_drawn(taught, rack, np.eye(3)), after_jpeg=_drawn(now, rack, moved))
 
 
-def strange_hands(detector: Detector, frame: Frame, scenery: Sequence[Detection]) -> list[Detection]:
-    """Boxes to be filled in a picture that is kept or shown: whatever may be a hand and was not always there."""
-    hands = [d for d in detector.detect(frame, _FLOOR) if d.label == HAND and d.score >= MASK_SCORE]
-    return [d for d in hands if all(overlap(d, other) < SAME_BOX for other in scenery)]
-
-
-def overlap(a: Detection, b: Detection) -> float:
-    """Intersection over union of two boxes, 0..1."""
-    w = min(a.x1, b.x1) - max(a.x0, b.x0)
-    h = min(a.y1, b.y1) - max(a.y0, b.y0)
-    if w <= 0 or h <= 0:
-        return 0.0
-    return w * h / ((a.x1 - a.x0) * (a.y1 - a.y0) + (b.x1 - b.x0) * (b.y1 - b.y0) - w * h)
-
-
-def _unhanded(stills: Stills, detector: Detector, scenery: Sequence[Detection], over: Mask | None) -> Stills:
-    frame = stills.frames[-1]
-    hands = strange_hands(detector, frame, scenery)
-    if hands or (over is not None and over.any()):
-        frame = mask_hands(frame, hands, foreground=over)
+def _unhanded(stills: Stills, hands: Hands, over: Mask | None) -> Stills:
+    frame = hands.filled(stills.frames[-1], over)
     return Stills([frame], stills.homography, stills.points)
 
 

@@ -166,7 +166,7 @@ def test_phase_correlation_leaves_the_reference_alone() -> None:
     """It once multiplied the reference by its window in place, and a bumped camera never came to rest again."""
     bench = Bench()
     bench.show(8)
-    gate = bench.watcher._gate
+    gate = bench.watcher._senses.gate
     assert gate is not None
     assert gate.reference is not None
     before = gate.reference.copy()
