@@ -202,6 +202,7 @@ class _Books:
             home=self._bounds[chain.item].home,
             base=self._base(chain),
             begun=frozenset(p for p, level in levels.items() if level.since is not None and level.since < chain.first),
+            doubts=chain.doubts,
         )
 
     def _look(self, chain: Chain) -> tuple[Outcome, dict[int, int]]:
@@ -344,6 +345,9 @@ class _Books:
                 if (level.qty, level.pending, level.since) != before:
                     written[chain.item, place] = level
             places = {place for place, qty in change.items() if qty}
+            # What a doubt explained, or explains no more, is asked at the count after it.
+            places |= {p.place_id for p in chain.proposals.values() if p.kind == "doubt"} | set(pending)
+            places |= {d.place for d in chain.doubts}
             if places and self._bounds[chain.item].newest > chain.last:
                 anchor = chain.observations[-1].id
                 changed[anchor], item_of[anchor] = places, chain.item

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from central.stock.models import NO_PLACE, Level, Link, Movement, Observation, Proposal
-from central.stock.rules import Account, Decision, Obs, boundaries
+from central.stock.rules import Account, Decision, Doubt, Obs, boundaries
 
 _Row: TypeAlias = SqlRow[*tuple[Any, ...]]
 _AT_ONCE = 500
@@ -81,12 +81,24 @@ _SINCE = (
     .group_by(_ANCHOR.id, Movement.place_id)
 )
 """What moved at each place since the time of an observation."""
-_TAKEN_AS_COUNT = exists().where(
-    Proposal.item_id == Observation.item_id,
-    Proposal.at == Observation.at,
-    Proposal.observation_id == Observation.id,
-    Proposal.kind == "read",
-    Proposal.state.in_(("confirmed", "corrected")),
+_ANSWER = aliased(Proposal)
+_ANSWERED = (
+    (_ANSWER.item_id == Observation.item_id)
+    & (_ANSWER.at == Observation.at)
+    & (_ANSWER.observation_id == Observation.id)
+)
+_TAKEN_AS_COUNT = (
+    exists(_ANSWER.id)
+    .where(_ANSWERED, _ANSWER.kind == "read", _ANSWER.state.in_(("confirmed", "corrected")))
+    .correlate(Observation)
+)
+_BELIEVED = (
+    exists(_ANSWER.id).where(_ANSWERED, _ANSWER.kind == "doubt", _ANSWER.state == "confirmed").correlate(Observation)
+)
+_COUNTS = (Observation.review.is_(False) | _BELIEVED) & (
+    (Observation.nature == "count")
+    | ((Observation.nature == "move") & (Observation.count_before.is_not(None) | Observation.count_after.is_not(None)))
+    | (Observation.nature.in_(("read", "there")) & _TAKEN_AS_COUNT)
 )
 _COUNTED = (
     select(Observation.at)
@@ -94,11 +106,7 @@ _COUNTED = (
         Observation.item_id == _ANCHOR.item_id,
         Observation.place_id == Level.place_id,
         Observation.at > _ANCHOR.at,
-        Observation.review.is_(False),
-        (Observation.nature == "count")
-        | Observation.count_before.is_not(None)
-        | Observation.count_after.is_not(None)
-        | (Observation.nature.in_(("read", "there")) & _TAKEN_AS_COUNT),
+        _COUNTS,
     )
     .order_by(Observation.at)
     .limit(1)
@@ -111,6 +119,27 @@ _NEXT_COUNT = (
     .where(_ANCHOR.id.in_(_IDS), Level.place_id.in_(bindparam("places", expanding=True)))
 )
 """The first count at each place after an observation."""
+_OPEN_BEFORE = (
+    select(_ANCHOR.id, Proposal.place_id, Proposal.at, Proposal.qty)
+    .join(Proposal, (Proposal.item_id == _ANCHOR.item_id) & (Proposal.at < _ANCHOR.at))
+    .where(
+        _ANCHOR.id.in_(_IDS),
+        Proposal.kind == "doubt",
+        Proposal.state == "open",
+        ~exists(
+            select(Observation.id)
+            .where(
+                Observation.item_id == _ANCHOR.item_id,
+                Observation.place_id == Proposal.place_id,
+                Observation.at > Proposal.at,
+                Observation.at < _ANCHOR.at,
+                _COUNTS,
+            )
+            .correlate(_ANCHOR, Proposal)
+        ),
+    )
+)
+"""Doubts from before an observation that are open, and that no count came after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +173,8 @@ class Chain:
     accounts: list[Account] = field(default_factory=list)
     links: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
     """(observation, event) → (id, qty)."""
+    doubts: list[Doubt] = field(default_factory=list)
+    """Open ones from before the chain, that no count came after."""
 
     def __post_init__(self) -> None:
         self.observations = [Obs(*row[1:]) for row in self.rows]
@@ -325,6 +356,8 @@ async def _load_books(session: AsyncSession, found: list[Chain]) -> None:
     first = {chain.observations[0].id: chain for chain in found}
     for anchor, place, qty in await _all(session, _SINCE, first):
         first[anchor].moved[place] = int(qty)
+    for anchor, place, at, qty in await _all(session, _OPEN_BEFORE, first):
+        first[anchor].doubts.append(Doubt(place, at, qty))
 
 
 def _together(

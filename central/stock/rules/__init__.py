@@ -10,7 +10,7 @@ from central.stock.rules.counting import Adjustment
 from central.stock.rules.matching import NEAR, Event
 from central.stock.rules.outcome import Outcome, match
 from central.stock.rules.reading import Standing, stand
-from central.stock.rules.sayings import Decision, Obs, Question
+from central.stock.rules.sayings import Decision, Doubt, Obs, Question
 
 __all__ = [
     "NEAR",
@@ -18,6 +18,7 @@ __all__ = [
     "Adjustment",
     "Booking",
     "Decision",
+    "Doubt",
     "Event",
     "Obs",
     "Outcome",

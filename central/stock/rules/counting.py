@@ -9,17 +9,20 @@ this ``before`` is a difference like any other.
 
 A person's saying is about its event, not at it: one scans a minute before or an hour after. Where two counts
 disagree with the ledger in a way that vanishes when such an event is taken on the other side of a count, it is.
+
+A difference that an open doubt from before the count would explain is not asked as well: the doubt asks already. The
+adjustment is booked all the same, since the count fixes the level whatever the answer.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from central.stock.rules.matching import Event
-from central.stock.rules.sayings import NOWHERE, Decisions, Obs, Question, pair_key
+from central.stock.rules.sayings import NOWHERE, Decisions, Doubt, Obs, Question, pair_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +117,13 @@ def compare(
     begun: frozenset[int],
     decisions: Decisions,
     window: timedelta,
+    doubts: Sequence[Doubt] = (),
 ) -> tuple[list[Event], list[Adjustment], list[Question]]:
     """Events (some now placed, or on the other side of a count), adjustments and questions.
 
     base:   level of each place before all of this.
     begun:  places of which anything was known before.
+    doubts: open ones; of those before all of this, the ones that no count came after.
     """
     by_place: defaultdict[int, list[_Count]] = defaultdict(list)
     for count in counts:
@@ -131,6 +136,7 @@ def compare(
         spans = _spans([e for e in events if e.place == place], its_counts)
         questions += _take_across(spans, base.get(place, 0), window, decisions)
         level, known = base.get(place, 0), place in begun
+        open_doubts = sorted((d for d in doubts if d.place == place), key=lambda d: (d.at, d.qty), reverse=True)
         for span in spans:
             result.extend(span.events)
             level += sum(e.qty for e in span.events)
@@ -139,15 +145,27 @@ def compare(
                 continue
             count = span.count
             difference = count.qty - level
+            before: list[Doubt] = []
+            while open_doubts and (open_doubts[-1].at, 0) <= (count.at, count.side):
+                before.append(open_doubts.pop())
             if difference:
                 adjustments.append(
                     Adjustment(count.key, difference, place, count.at, count.observation, count.uncertain)
                 )
                 opening = not known and not count.by_camera
-                if not opening and not count.accepted and not _accepted(decisions, count.key, difference):
-                    questions.append(Question(count.key, "ecart", place, count.at, difference, count.observation))
+                left = _unexplained(difference, before)
+                if left and not opening and not count.accepted and not _accepted(decisions, count.key, left):
+                    questions.append(Question(count.key, "ecart", place, count.at, left, count.observation))
             level, known = count.qty, True
     return result, adjustments, questions
+
+
+def _unexplained(difference: int, doubts: Iterable[Doubt]) -> int:
+    """What is left of a difference if these doubts are true, each that fits into it."""
+    for doubt in doubts:
+        if doubt.qty * difference > 0 and abs(doubt.qty) <= abs(difference):
+            difference -= doubt.qty
+    return difference
 
 
 def _accepted(decisions: Decisions, key: str, difference: int) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from central.stock.rules.counting import Adjustment, compare, counts_of
 from central.stock.rules.matching import Event, lots_of, questions_of
-from central.stock.rules.sayings import NOWHERE, Decision, Obs, Question, place_key, prepared
+from central.stock.rules.sayings import NOWHERE, Decision, Doubt, Obs, Question, place_key, prepared
 
 _NONE: Mapping[int, int] = {}
 _UNDECIDED: Mapping[str, Decision] = {}
@@ -38,12 +38,14 @@ def match(
     home: int = NOWHERE,
     base: Mapping[int, int] = _NONE,
     begun: frozenset[int] = frozenset(),
+    doubts: Sequence[Doubt] = (),
 ) -> Outcome:
     """One item's observations, in any order; the answer depends on their times and contents only.
 
     window:  two sayings so far apart in event time may still be one event.
     home:    where a saying without place is booked.
     base:    level of each place before the first observation; `begun`: places of which anything was known then.
+    doubts:  open ones from before the first observation, that no count came after.
     """
     ordered = prepared(observations, decisions, same_scan)
     lots = lots_of((o for o in ordered if o.nature == "move"), decisions, window)
@@ -53,9 +55,12 @@ def match(
         for o in ordered
         if o.nature == "receipt" and o.qty
     ]
-    events, adjustments, ecarts = compare(events, counts_of(ordered, decisions), base, begun, decisions, window)
+    asked = questions_of(lots, home)
+    open_doubts = [*doubts, *(Doubt(q.place, q.at, q.qty) for q in asked if q.kind == "doubt")]
+    counts = counts_of(ordered, decisions)
+    events, adjustments, ecarts = compare(events, counts, base, begun, decisions, window, open_doubts)
     events.sort(key=lambda e: e.order)
-    questions = [*questions_of(lots, home), *ecarts]
+    questions = [*asked, *ecarts]
     if begun or any(o.place for o in ordered):
         questions += _unplaced(events, {o.id: o.at for o in ordered}, decisions)
     return Outcome(tuple(events), tuple(adjustments), tuple({q.key: q for q in questions}.values()))

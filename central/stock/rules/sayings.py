@@ -79,6 +79,15 @@ class Question:
     other: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A movement of which a person has not said yet whether it was."""
+
+    place: int
+    at: datetime
+    qty: int
+
+
 Decisions: TypeAlias = Mapping[str, Decision]
 
 
