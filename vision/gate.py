@@ -29,7 +29,7 @@ _EDGE = 0.6  # least gradient of an edge, per px, in units of the least step
 _MOVING_SHARE = 0.0012
 _ARM_SHARE = 0.004
 _DEEP_PX = 4
-_TIP_PX, _LEAST_ARM_PX = 12, 20
+_LEAST_ARM_PX = 20
 _KERNEL = np.ones((3, 3), np.uint8)
 
 Small = npt.NDArray[np.float32]
@@ -165,27 +165,26 @@ class Gate:
         self.adopt(np.asarray(moved, np.float32))
         self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
 
-    def tips(self, sight: Sight) -> list[tuple[tuple[float, float], Mask]]:
-        """Where each arm ends: its farthest point from where it reaches in (x, y) and what lies around that (h, w).
+    def tips(self, sight: Sight) -> list[tuple[float, float]]:
+        """Where each arm ends: its farthest point from where it reaches in, (x, y).
 
-        Arms that run into one another are told apart no more: then all of them is an end.
+        Arms that run into one another are told apart no more: then their middle is an end.
         """
         over = self.reaching(sight)
         count, labels = cv2.connectedComponents(over, connectivity=8)
         found = []
         for label in range(1, count):
             part = labels == label
-            entries, runs = cv2.connectedComponents((part & (self._border > 0)).astype(np.uint8), connectivity=8)
             ys, xs = np.nonzero(part)
-            if entries > 2 or len(xs) < _LEAST_ARM_PX:
-                if len(xs) >= _LEAST_ARM_PX:
-                    found.append(((float(xs.mean()), float(ys.mean())), part.astype(np.uint8)))
+            if len(xs) < _LEAST_ARM_PX:
+                continue
+            entries, runs = cv2.connectedComponents((part & (self._border > 0)).astype(np.uint8), connectivity=8)
+            if entries > 2:
+                found.append((float(xs.mean()), float(ys.mean())))
                 continue
             in_y, in_x = np.nonzero(runs)
             far = int(((xs - in_x.mean()) ** 2 + (ys - in_y.mean()) ** 2).argmax())
-            x, y = float(xs[far]), float(ys[far])
-            near = part & (np.hypot(*np.meshgrid(np.arange(part.shape[1]) - x, np.arange(part.shape[0]) - y)) < _TIP_PX)
-            found.append(((x, y), near.astype(np.uint8)))
+            found.append((float(xs[far]), float(ys[far])))
         return found
 
     def surroundings(self, sight: Sight) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 
 from vision.gate import Mask, Small
 
-_MOST_FRAMES = 240
+_MOST_FRAMES, _MOST_TIPS = 240, 4000
 _QUANTUM = 100.0
-_DWELL_PX_S = 40.0
+_DWELL_PX_S = 60.0
+_NEAR_PX = 2.0
 
 
 class SessionFilm:
@@ -25,24 +27,29 @@ class SessionFilm:
         self._bands: list[npt.NDArray[np.int8]] = []
         self._foreground: Mask | None = None
         self._stride, self._seen = 1, 0
-        self._dwelt: Mask | None = None
-        self._tips: tuple[float, list[tuple[float, float]]] = (0.0, [])
+        self._tips: list[tuple[float, list[tuple[float, float]]]] = []
 
-    def rest_at(self, ts: float, tips: Sequence[tuple[tuple[float, float], Mask]]) -> None:
-        """Where arms end in this frame (`vision.gate.Gate.tips`): an end that hardly moved since the last dwells."""
-        last, before = self._tips
-        reach = _DWELL_PX_S * max(ts - last, 0.05)
-        for (x, y), around in tips:
-            if any(np.hypot(x - other_x, y - other_y) < reach for other_x, other_y in before):
-                self._dwelt = around if self._dwelt is None else np.maximum(self._dwelt, around)
-        self._tips = (ts, [at for at, _ in tips])
+    def rest_at(self, ts: float, tips: Sequence[tuple[float, float]]) -> None:
+        """Where arms end in this frame (`vision.gate.Gate.tips`), (x, y) in px of the band image."""
+        self._tips.append((ts, list(tips)))
+        if len(self._tips) > _MOST_TIPS:
+            del self._tips[: _MOST_TIPS // 2]
 
     def dwelt(self, polygon: npt.NDArray[np.float32]) -> float:
-        """Largest share 0..1 of a place over which the end of an arm dwelt; passing over it is not dwelling."""
-        if self._dwelt is None:
-            return 0.0
-        mask = _mask(polygon, self._dwelt.shape)
-        return float(self._dwelt[mask].mean()) if mask.any() else 0.0
+        """How long the end of an arm stayed in a place at most, seconds: nearly at rest, from the first such frame to
+        the last. One that passes over it, or an arm that lies across it and ends elsewhere, does not stay.
+        """
+        longest, since = 0.0, None
+        for (last, before), (ts, tips) in pairwise(self._tips):
+            reach = _DWELL_PX_S * max(ts - last, 0.05)
+            stays = any(
+                cv2.pointPolygonTest(polygon, at, True) >= -_NEAR_PX
+                and any(np.hypot(at[0] - x, at[1] - y) < reach for x, y in before)
+                for at in tips
+            )
+            since = None if not stays else last if since is None else since
+            longest = max(longest, 0.0 if since is None else ts - since)
+        return longest
 
     def add(self, ts: float, band: Small, foreground: Mask) -> None:
         """Append one frame: its time (s), band image and foreground mask."""

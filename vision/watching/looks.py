@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _KEPT_FRAMES = 5
 _TOUCHED_SHARE = 0.02
 _UNDER_SHARE = 0.05
+_DWELT_S = 0.28
 _FEW_FRAMES = 3
 _BLEND_EVERY, _BLEND = 10, 0.2
 
@@ -252,7 +253,7 @@ class Looks:
         film = self._film
         if film is None or film.seen <= _FEW_FRAMES:
             return set()
-        return {slot.id for slot in self._heaps if film.dwelt(self._senses.small(slot)) < _TOUCHED_SHARE}
+        return {slot.id for slot in self._heaps if film.dwelt(self._senses.small(slot)) < _DWELT_S}
 
     def _moment(self, slot: Slot, ts: float) -> float:
         if self._film is None or self._senses.gate.reference is None:
