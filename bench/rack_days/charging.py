@@ -201,7 +201,9 @@ class _Floor:
         ways: Counter[str] = Counter()
         for number, true in enumerate(truths):
             operation, how = charged.get(f"pick-{number}", (None, "missing"))
-            outcome = "to_charge" if operation is None else "right" if operation == true else "wrong"
+            outcome = "right" if operation == true else "wrong"
+            if operation is None:
+                outcome = "missing" if how == "missing" else "to_charge"
             counts[outcome] += 1
             ways[f"{how}_{outcome}"] += 1
         n = len(truths)
@@ -213,6 +215,7 @@ class _Floor:
             "charged_right": rate(counts["right"], n),
             "charged_wrong": rate(counts["wrong"], n),
             "to_charge": rate(counts["to_charge"], n),
+            "missing": counts["missing"],
             "ways": dict(sorted(ways.items())),
             "alarms": self.ledger.alarms[:10],
         }

@@ -15,7 +15,6 @@ import numpy as np
 from vision.evaluation.books import Books, Standing, summary
 from vision.evaluation.outcomes import Outcome, judge_session
 from vision.evaluation.playing import NotLearntError, Stage, truth_of
-from vision.evaluation.statistics import share
 from vision.rendering.truth import CannotPlayError
 
 FAULTS: tuple[tuple[str, float], ...] = (
@@ -40,6 +39,7 @@ LATER = "later"
 
 ONSET_FRAMES = 40
 _MOST_FRAMES = 400
+_NEVER = "not learnt"
 _PICKS = ("take", "take_slots", "take", "put_back")
 
 
@@ -49,7 +49,7 @@ class FaultResult:
 
     Attributes:
         kind, amount: see `vision.rendering.truth.FAULTS`.
-        before, after: outcomes of the picks before and after.
+        before, after: outcomes of the picks before and after; "not learnt" of a rack that was never clear.
         during: what was said of the picks during it: "nothing", or outcomes.
         codes: codes of blindness that were said, in order.
         seconds: from the end of the fault (or the person's acceptance) to counting; None: never; 0.0: never blind.
@@ -76,13 +76,18 @@ class FaultResult:
 def run(
     make: Callable[[int], Stage], seeds: Sequence[int], faults: Sequence[tuple[str, float]] = FAULTS
 ) -> Iterator[FaultResult]:
-    """Each fault on each seed's rack; ``make`` builds a fresh stage."""
+    """Each fault on each seed's rack; ``make`` builds a fresh stage. A rack that is not learnt is a result too: all
+    its places are silent.
+    """
     for kind, amount in faults:
         for seed in seeds:
+            stage = make(seed)
             try:
-                yield play_fault(make(seed), kind, amount, seed)
+                yield play_fault(stage, kind, amount, seed)
             except NotLearntError:
-                continue
+                silent = [slot for slot, count in stage.show.truth.items() if count is not None]
+                standing = {one.value: len(silent) if one is Standing.SILENT else 0 for one in Standing}
+                yield FaultResult(kind, amount, seed, [_NEVER], [], [_NEVER], [], None, None, standing, silent)
 
 
 def play_fault(stage: Stage, kind: str, amount: float, seed: int = 0) -> FaultResult:
@@ -139,6 +144,7 @@ def _mend(stage: Stage, kind: str, books: Books, modes: list[tuple[float, str, s
     seconds = round(stage.ts - ended, 1) if counting else None
     heard = stage.settle()
     books.book(heard.claims, heard.read)
+    modes += heard.modes
     return ended, seconds
 
 
@@ -239,9 +245,3 @@ def measured_back(results: Sequence[FaultResult]) -> dict[str, float]:
         name = "moved far" if name == "moved" and "moved" in r.codes else name
         worst[name] = max(worst.get(name, 0.0), 3600.0 if r.seconds is None else r.seconds)
     return worst
-
-
-def all_right(results: Sequence[FaultResult]) -> float | None:
-    """Share of the places that were right or shown."""
-    good = sum(r.standing["right"] + r.standing["shown"] for r in results)
-    return share(good, sum(sum(r.standing.values()) for r in results))

@@ -222,8 +222,12 @@ def truth_of(case: str, answers: Sequence[Answer]) -> Truth:
 
 
 def shown(truth: Truth, heard: Heard) -> list[Claim]:
-    """What was said, and the places where no number can be right that were read out as such ("masqué depuis…")."""
-    unread = [slot for slot in sorted(truth.ask) if slot in heard.read and heard.read[slot] is None]
+    """What was said, and the covered places that were read out as such ("masqué depuis…").
+
+    Stacked, opened and hidden places need a question: read as not readable is not enough for them.
+    """
+    covered = {a.slot for a in heard.answers if a.kind == "ask" and a.why in ("masked", "foreign")}
+    unread = [s for s in sorted(truth.ask & covered) if s in heard.read and heard.read[s] is None]
     return heard.claims + [Claim(slot, None, "ask", why="read as not readable") for slot in unread]
 
 

@@ -26,7 +26,7 @@ MIX: Mapping[str, float] = {
     "turn": 0.06,
     "nothing": 0.12,
 }
-_TOKEN = re.compile(r"\s*(?:(?P<number>[+\-−]?\d+)|(?P<place>[A-Za-z0-9][\w./-]*))")
+_NUMBER = re.compile(r"[+\-−]?\d{1,4}")
 
 
 class AnswerError(ValueError):
@@ -175,24 +175,25 @@ def read_answer(line: str, rack: Rack, move: Move) -> dict[str, int] | None:
     if text == "0":
         return {}
     deltas: Counter[str] = Counter()
-    place, at = "", 0
-    while at < len(text):
-        token = _TOKEN.match(text, at)
-        if token is None:
-            raise AnswerError(f"« {text[at:].strip()} » : écrire par exemple A3 -2 B1 +1, 0 ou -")
-        at = token.end()
-        name, number = token["place"], token["number"]
-        if name and not (name.isdigit() and place):
+    whole = _place(text, rack)  # an item's code may have spaces in it
+    place = ""
+    for word in [] if whole else text.split():
+        number = _NUMBER.fullmatch(word)
+        found = _place(word, rack)
+        if found is not None:  # a place may be named by a number
             deltas[place] += -1 if place else 0
-            place = _place(name, rack)
+            place = found
+        elif number is None:
+            raise AnswerError(f"« {word} » : ni une place ni un article de ce rack ; par exemple A3 -2 B1 +1, 0 ou -")
         elif not place:
-            raise AnswerError(f"« {number} » : dire d'abord la place, par exemple A3 {number}")
-        elif number[0] not in "+-−":
-            raise AnswerError(f"« {place} {number} » : dire -{number} (pris) ou +{number} (remis)")
+            raise AnswerError(f"« {word} » : dire d'abord la place, par exemple A3 {word}")
+        elif word[0] not in "+-−":
+            raise AnswerError(f"« {place} {word} » : dire -{word} (pris) ou +{word} (remis)")
         else:
-            deltas[place] += int(number.replace("−", "-"))
+            deltas[place] += int(word.replace("−", "-"))
             place = ""
-    deltas[place] += -1 if place else 0
+    if whole or place:
+        deltas[whole or place] -= 1
     return {slot: delta for slot, delta in deltas.items() if slot and delta}
 
 
@@ -210,12 +211,14 @@ def lines(recette: Recette, thresholds: Sequence[str] = ()) -> list[str]:
     return rows + list(thresholds)
 
 
-def _place(name: str, rack: Rack) -> str:
-    short = name.rsplit("/", 1)[-1]
-    for slot in rack.slots:
-        if slot.id.lower() == short.lower() or (slot.item and slot.item.lower() == name.lower()):
-            return slot.id
-    raise AnswerError(f"« {name} » : ni une place ni un article de ce rack")
+def _place(name: str, rack: Rack) -> str | None:
+    """The place of that name (``rack-a/A2`` too), else the only one of that item; raises AnswerError among several."""
+    short = name.rsplit("/", 1)[-1].lower()
+    named = [slot.id for slot in rack.slots if slot.id.lower() == short]
+    holding = [slot.id for slot in rack.slots if slot.item and slot.item.lower() == name.lower()]
+    if not named and len(holding) > 1:
+        raise AnswerError(f"« {name} » : en {', '.join(holding)} ; dire la place")
+    return next(iter(named or holding), None)
 
 
 def _declared(slot: Slot) -> int:

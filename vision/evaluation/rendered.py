@@ -37,6 +37,9 @@ MIX: Mapping[str, float] = {
 }
 """Share of the cases that a shop sees most; the others share the rest evenly."""
 
+IDLE = ("nothing", "turned_over", "slid", "nudged", "forearm", "take_and_put_back")
+"""Cases in which nothing is taken in the end. A `forearm` session may take one item: then it is no idle session."""
+
 
 class StuckError(RuntimeError):
     """The run would never be over."""
@@ -49,7 +52,8 @@ class Plan:
     Attributes:
         slots: rack sizes, one after the other in turn.
         debits: pieces booked automatically, all sizes together, until the run is over; None: `sessions` decides.
-        sessions: sessions until it is over; None: `debits` decides.
+        sessions: sessions until it is over (of a run of idle cases: those in which nothing was taken); None: `debits`
+            decides.
         seed: of the run.
         cases: only these, evenly; empty: the mix of all.
         size: width and height of the pictures, px.
@@ -79,6 +83,10 @@ class Progress:
     def sessions(self) -> int:
         return sum(sum(tally.sessions.values()) for tally in self.tallies.values())
 
+    @property
+    def idle_sessions(self) -> int:
+        return sum(tally.booked["idle_sessions"] for tally in self.tallies.values())
+
     def as_json(self) -> dict[str, Any]:
         return {"tallies": {name: tally.as_json() for name, tally in self.tallies.items()}, "racks": dict(self.racks)}
 
@@ -90,7 +98,8 @@ class Progress:
 
     def over(self, plan: Plan) -> bool:
         enough_debits = plan.debits is None or self.debits >= plan.debits
-        enough_sessions = plan.sessions is None or self.sessions >= plan.sessions
+        played = self.idle_sessions if plan.cases and set(plan.cases) <= set(IDLE) else self.sessions
+        enough_sessions = plan.sessions is None or played >= plan.sessions
         return enough_debits and enough_sessions
 
     def results(self) -> dict[str, Any]:

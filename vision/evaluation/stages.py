@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,6 +58,3 @@ class Eyes:
             "clear_frames": settings.rules.clear_frames,
             "min_px_per_item": MIN_PX_PER_ITEM,
         }
-
-
-MakeEyes = Callable[[], Eyes]

@@ -21,8 +21,9 @@ class Tally:
     Attributes:
         sessions: case → how many.
         outcomes: case → outcome → places.
-        booked: "debits" (pieces booked as taken without a person), "debits_wrong" (those in places booked wrongly),
-            "idle_sessions", "idle_debits" (booked in sessions where nothing was taken), "idle_asked".
+        booked: "debits" (pieces booked as taken without a person), "takings" (places with such debits, one a session)
+            and "takings_wrong", "phantoms" (numbers booked where nothing moved nor had to be asked), "idle_sessions",
+            "idle_debits" (booked in sessions where nothing was taken), "idle_asked".
         findings: what went wrong or was asked needlessly, with where to find it again.
     """
 
@@ -43,8 +44,10 @@ class Tally:
                 counts["beyond"] += 1
                 counts[f"beyond_{one.outcome}"] += 1
             self.booked["debits"] += one.debits
+            self.booked["takings"] += one.debits > 0
             if one.outcome is Outcome.WRONG:
-                self.booked["debits_wrong"] += one.debits
+                self.booked["takings_wrong"] += one.debits > 0
+                self.booked["phantoms"] += one.number_possible and not one.expected
             if truth.idle:
                 self.booked["idle_debits"] += one.debits
                 self.booked["idle_asked"] += one.outcome is Outcome.NEEDLESS
@@ -100,23 +103,28 @@ class Tally:
     def figures(self) -> dict[str, Any]:
         """Rates with their one-sided 95 % upper bounds.
 
-        ``wrong`` is of what was booked automatically; ``missed`` of what moved or had to be asked; ``asked`` of what
-        moved or was asked where a number was possible. ``beyond`` are the places where no number can be right;
-        ``read_beside`` counts absolute readings of places about which nothing else was said, against what can be read.
+        ``automatic_wrong`` is of all that was booked, ``takings_wrong`` of the bookings that debited (a booking of
+        three pieces is one, for they are right or wrong together); ``missed`` of what moved or had to be asked,
+        ``moves_missed`` of what moved where a number was possible; ``asked`` of what moved or was asked where a number
+        was possible. ``beyond`` are the places where no number can be right; ``read_beside`` counts absolute readings
+        of places about which nothing else was said, against what can be read.
         """
         right, wrong = self.total(Outcome.RIGHT), self.total(Outcome.WRONG)
         missed, asked = self.total(Outcome.MISSED), self.total(Outcome.ASKED)
         needless = self.total(Outcome.NEEDLESS)
         every: Counter[str] = sum(self.outcomes.values(), Counter())
-        due = right + wrong + missed + asked
-        askable = due + needless - every["beyond"]
+        every_place = right + wrong + missed + asked + needless
+        due = every_place - needless - self.booked["phantoms"]
+        askable = every_place - every["beyond"]
         questions = asked + needless - every[f"beyond_{Outcome.ASKED}"]
         return {
             "sessions": sum(self.sessions.values()),
             "automatic_debits": self.debits,
             "automatic": right + wrong,
             "automatic_wrong": rate(wrong, right + wrong),
+            "takings_wrong": rate(self.booked["takings_wrong"], self.booked["takings"]),
             "missed": rate(missed, due),
+            "moves_missed": rate(missed - every[f"beyond_{Outcome.MISSED}"], due - every["beyond"]),
             "asked": rate(questions, askable),
             "asked_needlessly": needless,
             "beyond": {
@@ -150,12 +158,14 @@ _COLUMNS = (
 
 def table(tallies: Mapping[str, Tally]) -> list[str]:
     """Lines for a person: a table of the sizes, then one of the cases."""
-    lines = [f"{'':<14} sessions  debits   auto  wrong (≤ 95 %)     missed (≤ 95 %)    asked (≤ 95 %)     idle debits"]
+    titles = ("wrong (≤ 95 %)", "wrong debits", "missed (≤ 95 %)", "missed moves", "asked (≤ 95 %)")
+    lines = [f"{'':<14} sessions  debits   auto  " + " ".join(title.ljust(18) for title in titles) + " idle debits"]
     for name, tally in tallies.items():
         f = tally.figures()
         lines.append(
             f"{name:<14} {f['sessions']:>8} {f['automatic_debits']:>7} {f['automatic']:>6}  "
-            f"{_short(f['automatic_wrong'])} {_short(f['missed'])} {_short(f['asked'])} "
+            f"{_short(f['automatic_wrong'])} {_short(f['takings_wrong'])} {_short(f['missed'])} "
+            f"{_short(f['moves_missed'])} {_short(f['asked'])} "
             f"{f['idle_debits']} in {f['idle_sessions']}"
         )
     lines += ["", f"{'case':<24}" + "sessions".rjust(9) + "".join(title.rjust(9) for _, title in _COLUMNS)]

@@ -73,7 +73,7 @@ def evaluate(
     from vision.detectors import DetectorError
     from vision.evaluation.checkpoint import CheckpointError
     from vision.evaluation.hands import PhotosMissingError
-    from vision.evaluation.rendered import Plan, StuckError
+    from vision.evaluation.rendered import IDLE, Plan, StuckError
 
     plans: dict[str, Plan] = {}
     try:
@@ -110,10 +110,6 @@ def evaluate(
         stop(str(problem))
     if as_json:
         click.echo(json.dumps(results))
-
-
-IDLE = ("nothing", "turned_over", "slid", "nudged", "forearm", "take_and_put_back")
-"""Cases in which nothing is taken in the end. A `forearm` session may take one item: then it is no idle session."""
 
 
 def _played(name: str, plan: Plan, eyes: Eyes, file: Path | None, until: float | None, as_json: bool) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def compare(old: Path, new: Path, folder: Path | None, pairs: int, seed: int, as
     figures = {
         name: {
             "version": judges[name].version,
-            **{o: one[o] for o in ("right", "wrong", "missed", "asked", "needless")},
+            **{o: one[o] for o in _OUTCOMES},
         }
         for name, one in counts.items()
     }

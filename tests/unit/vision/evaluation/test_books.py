@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from vision.evaluation.books import Books, Standing, summary
-from vision.evaluation.faults import FaultResult, Rate, availability, measured_back, table
+from vision.evaluation.faults import FaultResult, Rate, availability, measured_back, run, table
 from vision.evaluation.outcomes import Claim
+from vision.evaluation.playing import NotLearntError
 
 
 def test_right_shown_and_silent() -> None:
@@ -51,6 +54,24 @@ def result(kind: str, seconds: float | None, silent: int = 0, codes: tuple[str, 
 def test_a_table_of_faults_keeps_the_worst() -> None:
     (row,) = table([result("covered", 2.0), result("covered", 6.0, silent=2)])
     assert (row["racks"], row["back_s_max"], row["places_silent"], row["right_after"]) == (2, 6.0, 2, "2/2")
+
+
+class FakeDarkStage:
+    """A stage whose rack is never learnt."""
+
+    def __init__(self) -> None:
+        self.show = SimpleNamespace(truth={"A1": 4, "C1": None})
+
+    def begin(self) -> None:
+        raise NotLearntError("dark")
+
+
+def test_a_rack_that_is_not_learnt_is_a_result_and_its_places_are_silent() -> None:
+    results = list(run(lambda _: FakeDarkStage(), [1, 2], [("dark", 0.05)]))
+    (row,) = table(results)
+    assert (row["racks"], row["said"], row["never_back"], row["places_silent"]) == (2, 0, 2, 2)
+    assert row["right_before"] == "0/2"
+    assert measured_back(results) == {"dark": 3600.0}
 
 
 def test_a_week_is_what_its_faults_leave() -> None:

@@ -24,9 +24,15 @@ def rack() -> Rack:
                 slot("A2", "CNMG", 2, capacity=6, **{"class": "insert"}),
                 slot("B1", "FORET-8", 1, **{"class": "drill"}),
                 slot("C1", "VIS", 9, kind="hidden"),
+                slot("7", "BARRE 8 MM", 1, kind="presence"),
+                slot("3B", "JAUGE", 1, kind="presence"),
             ]
         }
     )
+
+
+def twice() -> Rack:
+    return parse_rack({"slots": [{"id": n, "polygon": SQUARE, "item": "CNMG"} for n in ("A1", "A2")]})
 
 
 MOVE = Move(0, "take", "Prendre 1 en A1", {"A1": -1}, ("A1",))
@@ -45,6 +51,9 @@ MOVE = Move(0, "take", "Prendre 1 en A1", {"A1": -1}, ("A1",))
         ("rack-a/A2 −3", {"A2": -3}),
         ("FORET-8", {"B1": -1}),
         ("A1 -1 A1 +1", {}),
+        ("7", {"7": -1}),
+        ("7 +1 3b -1", {"7": 1, "3B": -1}),
+        ("barre 8 mm", {"7": -1}),
     ],
 )
 def test_what_was_typed_or_scanned(typed: str, deltas: dict[str, int] | None) -> None:
@@ -53,6 +62,11 @@ def test_what_was_typed_or_scanned(typed: str, deltas: dict[str, int] | None) ->
             read_answer(typed, rack(), MOVE)
     else:
         assert read_answer(typed, rack(), MOVE) == deltas
+
+
+def test_an_item_that_lies_in_two_places_needs_the_place() -> None:
+    with pytest.raises(AnswerError, match="A1, A2"):
+        read_answer("CNMG", twice(), MOVE)
 
 
 @pytest.mark.parametrize("typed", ["Z9 -1", "-3", "A1 ?", "+2 A1", "A1 2"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from contracts.racks import RackDescription, SlotDescription
 from vision.detectors.base import Frame
 from vision.evaluation.checkpoint import Checkpoint
 from vision.evaluation.outcomes import Outcome, judge_session
-from vision.evaluation.playing import Stage, transfers, truth_of
+from vision.evaluation.playing import Heard, Stage, shown, transfers, truth_of
 from vision.evaluation.rendered import FIRST_SEED, Plan, Progress, StuckError, asked_of, rack_seed, run, set_right
+from vision.evaluation.tally import Tally
 from vision.rendering.truth import Answer, CannotPlayError, Event, Shot
 from vision.sessions import State
 from vision.watching.said import Said, SlotAsk, SlotChange
@@ -156,6 +159,13 @@ def test_idle_sessions_by_number() -> None:
     assert (figures["idle_sessions"] >= 30, figures["idle_debits"]) == (True, 0)
 
 
+def test_a_session_that_took_something_is_no_idle_session() -> None:
+    tallies = {"12": Tally(Counter(forearm=40), {}, Counter(idle_sessions=22))}
+    plan = Plan(debits=None, sessions=30, cases=("nothing", "forearm"))
+    assert not Progress(tallies).over(plan)
+    assert Progress(tallies).over(replace(plan, sessions=22))
+
+
 def test_a_case_that_no_rack_can_play_is_said() -> None:
     plan = Plan(slots=(12,), sessions=1, debits=None, cases=("put_back",))
     with pytest.raises(StuckError, match="put_back"):
@@ -209,6 +219,14 @@ def test_seeds_never_meet() -> None:
 def test_answers_as_truth(answers: list[Answer], deltas: dict[str, int], ask: set[str]) -> None:
     truth = truth_of("case", answers)
     assert (dict(truth.deltas), set(truth.ask)) == (deltas, ask)
+
+
+@pytest.mark.parametrize(("why", "outcome"), [("masked", Outcome.ASKED), ("stacked", Outcome.MISSED)])
+def test_read_as_not_readable_is_enough_under_a_rag_and_not_for_a_stack(why: str, outcome: Outcome) -> None:
+    heard = Heard(answers=(Answer("ask", "A1", why=why),), read={"A1": None})
+    truth = truth_of(why, heard.answers)
+    (judged,) = judge_session(truth, shown(truth, heard))
+    assert judged.outcome is outcome
 
 
 def test_pairs_of_a_transfer() -> None:

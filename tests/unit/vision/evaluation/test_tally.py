@@ -44,6 +44,31 @@ def test_figures() -> None:
     assert (figures["idle_sessions"], figures["idle_debits"], figures["idle_asked"]) == (2, 0, 1)
 
 
+def test_a_booking_of_three_pieces_is_one_booking() -> None:
+    tally = played(
+        (Truth("take", {"A1": -3}), [Claim("A1", -3, "auto")]),
+        (Truth("take", {"A1": -1}), [Claim("A1", -3, "auto")]),
+        (Truth("put_back", {"A1": 1}), [Claim("A1", 2, "auto")]),
+    )
+    figures = tally.figures()
+    assert figures["automatic_debits"] == 6
+    assert (figures["takings_wrong"]["k"], figures["takings_wrong"]["n"]) == (1, 2)
+    assert (figures["automatic_wrong"]["k"], figures["automatic_wrong"]["n"]) == (2, 3)
+
+
+def test_neither_phantoms_nor_places_beyond_make_misses_rarer() -> None:
+    hidden = Truth("heap", ask=frozenset({"C1"}))
+    tally = played(
+        (Truth("take", {"A1": -1}), []),
+        (Truth("take", {"A1": -1}), [Claim("A1", -1, "auto")]),
+        (Truth("nothing"), [Claim("A1", -1, "auto")]),
+        *[(hidden, [Claim("C1", None, "ask")])] * 8,
+    )
+    figures = tally.figures()
+    assert (figures["moves_missed"]["k"], figures["moves_missed"]["n"]) == (1, 2)
+    assert (figures["missed"]["k"], figures["missed"]["n"]) == (1, 10)
+
+
 def test_a_debit_in_an_idle_session_is_its_own_figure() -> None:
     tally = played((Truth("nothing"), [Claim("A1", -1, "auto")]))
     assert tally.figures()["idle_debits"] == 1
