@@ -23,6 +23,9 @@ ANY = "any"
 
 HAND = "hand"
 
+MOST_BYTES = 16_000_000
+"""A larger file is no description of at most 400 places; it is refused before it is read."""
+
 
 class RackError(ValueError):
     """A rack description that cannot be used; the text says what to correct."""
@@ -116,10 +119,12 @@ def load_rack(path: Path) -> Rack:
     """Read ``rack.json``.
 
     Raises:
-        RackError: the file is missing, is not JSON, or describes an impossible place; the text names the file and the
-        place.
+        RackError: the file is missing, too large, is not JSON, or describes an impossible place; the text names the
+            file and the place.
     """
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise RackError(f"{path}: {path.stat().st_size >> 20} MiB, too large for a rack description")
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RackError(f"{path}: no such file; a rack description is needed, see docs on rack.json") from None

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision.detectors.base import Frame
-from vision.evaluation.hands import PhotosMissingError
+from vision.evaluation.hands import PhotosMissingError, read_picture
 from vision.evaluation.outcomes import Claim
 from vision.evaluation.saying import claims_of
 from vision.slots import Rack, parse_rack
@@ -76,12 +76,14 @@ def clip_results(
     """
     try:
         truth = json.loads((clip / "truth.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        fps, boxes = float(truth["fps_of_source"]), dict(truth["slot_xywh_approx"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise PhotosMissingError(f"{clip}: the bottle clip is not there ({problem})") from problem
-    fps = float(truth["fps_of_source"])
-    frames = [(np.asarray(cv2.imread(str(f)), np.uint8), int(f.stem[1:]) / fps) for f in sorted(clip.glob("f*.jpg"))]
+    frames = [(read_picture(f), int(f.stem[1:]) / fps) for f in sorted(clip.glob("f*.jpg"))]
+    if not frames:
+        raise PhotosMissingError(f"{clip}: no frames (f*.jpg) of the bottle clip there")
     for variant in wanted or variants():
-        watcher = make(places(truth["slot_xywh_approx"], variant.matrix if variant.follow else None))
+        watcher = make(places(boxes, variant.matrix if variant.follow else None))
         pictures = [image for image, _ in frames]
         if variant.backwards:
             pictures.reverse()

@@ -63,15 +63,16 @@ def clip_figures(detector: Detector, clip: Path, score: float = SCORE) -> dict[s
     """Frames of the bottle clip with a hand, and without; those within `_MARGIN_FRAMES` of a border are left out."""
     try:
         truth = json.loads((clip / "truth.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        visible = [(int(a), int(b)) for a, b in truth["hand_visible"]]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise PhotosMissingError(f"{clip}: the bottle clip is not there ({problem})") from problem
     counts: Counter[str] = Counter()
     for file in sorted(clip.glob("f*.jpg")):
         number = int(file.stem[1:])
-        inside = any(a + _MARGIN_FRAMES <= number <= b - _MARGIN_FRAMES for a, b in truth["hand_visible"])
-        outside = all(number < a - _MARGIN_FRAMES or number > b + _MARGIN_FRAMES for a, b in truth["hand_visible"])
+        inside = any(a + _MARGIN_FRAMES <= number <= b - _MARGIN_FRAMES for a, b in visible)
+        outside = all(number < a - _MARGIN_FRAMES or number > b + _MARGIN_FRAMES for a, b in visible)
         if inside or outside:
-            seen = bool(_hands(detector, _read(file), score))
+            seen = bool(_hands(detector, read_picture(file), score))
             counts.update(with_hand=inside, seen=inside and seen, without=outside, false=outside and seen)
     return {
         "recall_of_frames": _ratio(counts["seen"], counts["with_hand"]),
@@ -110,17 +111,21 @@ def _photos(photos: Path) -> Iterator[tuple[Frame, list[Box]]]:
     if not sheets:
         raise PhotosMissingError(f"{photos / 'hands-backlit'}: no photos with their boxes there; name --photos")
     for sheet in sheets:
-        document = json.loads(sheet.read_text(encoding="utf-8"))
-        hands = {c["id"] for c in document["categories"] if c["name"] == HAND}
+        try:
+            document = json.loads(sheet.read_text(encoding="utf-8"))
+            hands = {c["id"] for c in document["categories"] if c["name"] == HAND}
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise PhotosMissingError(f"{sheet}: no COCO annotations in it ({problem!r})") from problem
         for entry in document["images"]:
             if entry["file_name"].startswith(TRAINING_PHOTOS):
                 continue
             boxes = [a["bbox"] for a in document["annotations"] if a["image_id"] == entry["id"]
                      and a["category_id"] in hands]  # fmt: skip
-            yield _read(sheet.parent / entry["file_name"]), [(x, y, x + w, y + h) for x, y, w, h in boxes]
+            yield read_picture(sheet.parent / entry["file_name"]), [(x, y, x + w, y + h) for x, y, w, h in boxes]
 
 
-def _read(file: Path) -> Frame:
+def read_picture(file: Path) -> Frame:
+    """A picture file, (H, W, 3) uint8 BGR. Raises PhotosMissingError."""
     image = cv2.imread(str(file))
     if image is None:
         raise PhotosMissingError(f"{file}: not a picture")

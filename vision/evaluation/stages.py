@@ -9,7 +9,7 @@ from typing import Any
 from contracts.racks import MIN_PX_PER_ITEM, RackDescription
 from vision.detectors import Detector, make_detector
 from vision.evaluation.playing import Stage
-from vision.judging import Judge, make_judge
+from vision.judging import Judge, TrainedJudge, make_judge
 from vision.privacy import OutlineCut
 from vision.rendering.show import RackShow
 from vision.slots import Rack
@@ -22,18 +22,19 @@ class Eyes:
     Args:
         detector: name of a runtime (`vision.detectors`).
         model: another hand model, or None.
-        judge: the file of another slot judge, or None for the committed one.
+        judge: the file of another slot judge, or None for the committed one (the taught looks alone without it).
         threads: of the detector.
 
     Raises:
         DetectorError: the detector cannot be loaded.
+        NetError: the judge that was named cannot be.
     """
 
     def __init__(
         self, detector: str = "onnx", model: Path | None = None, judge: Path | None = None, threads: int = 1
     ) -> None:
         self.detector: Detector = make_detector(detector, model, threads)
-        self.judge: Judge = make_judge(judge)
+        self.judge: Judge = make_judge() if judge is None else TrainedJudge(judge)
 
     def watcher(self, rack: Rack) -> RackWatcher:
         return RackWatcher(rack, self.detector, judge=self.judge)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from copeau.commands.vision.common import stop
 from copeau.commands.vision.evaluating import evaluate
 from copeau.commands.vision.models import compare, labels, markers, sign
 from copeau.commands.vision.recette import recette
@@ -12,7 +15,20 @@ from copeau.commands.vision.teaching import teach
 from copeau.commands.vision.watching import setup_check, watch
 
 
-@click.group("vision")
+class _Eyes(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] in _ROOMS:
+                raise
+            stop(f"needs the library {error.name!r}, which is not installed here: run `make setup`")
+
+
+_ROOMS = {"contracts", "vision", "edge_agents", "copeau"}
+
+
+@click.group("vision", cls=_Eyes)
 def command() -> None:
     """The rack camera's eyes: teach, prove, watch, train, evaluate."""
 

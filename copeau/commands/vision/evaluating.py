@@ -74,6 +74,7 @@ def evaluate(
     from vision.evaluation.checkpoint import CheckpointError
     from vision.evaluation.hands import PhotosMissingError
     from vision.evaluation.rendered import IDLE, Plan, StuckError
+    from vision.judging.net import NetError
 
     plans: dict[str, Plan] = {}
     try:
@@ -106,7 +107,7 @@ def evaluate(
             results["clip"] = _clip(eyes, photos, as_json)
         if hands:
             results["hands"] = _hands(eyes, photos, as_json)
-    except (DetectorError, CheckpointError, PhotosMissingError, StuckError) as problem:
+    except (DetectorError, NetError, CheckpointError, PhotosMissingError, StuckError) as problem:
         stop(str(problem))
     if as_json:
         click.echo(json.dumps(results))

@@ -92,7 +92,10 @@ def still(source: str) -> Any:
     if path.suffix.lower() in _PICTURES:
         import cv2
 
-        image = cv2.imread(source) if path.is_file() else None
+        try:
+            image = cv2.imread(source) if path.is_file() else None
+        except cv2.error as problem:  # more pixels than it reads
+            raise SourceError(f"{source}: not read: {problem.err}") from problem
         if image is None:
             raise SourceError(f"{source}: {'not a picture' if path.is_file() else 'no such file'}")
         return image
@@ -136,9 +139,12 @@ def _polygons(path: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _text(path: Path) -> str:
+    from vision.slots import MOST_BYTES
     from vision.teaching import TeachError
 
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise TeachError(f"{path}: {path.stat().st_size >> 20} MiB, too large for a list of places")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
         raise TeachError(f"{path}: not readable: {problem}") from problem

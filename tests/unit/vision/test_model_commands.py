@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import zipfile
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_markers_are_drawn(tmp_path: Path) -> None:
         (["eval", "--rendered", "--size", "big"], "--size"),
         (["eval", "--hands", "--photos", "{tmp}"], "hands-backlit"),
         (["eval", "--clip", "--photos", "{tmp}"], "clip"),
+        (["eval", "--clip", "--judge", "{model}/none.onnx"], "none.onnx"),
         (["recette", "{tmp}/none", "--rack", "{tmp}/none.json"], "none.json"),
     ],
 )
@@ -77,6 +79,23 @@ def test_bad_input_is_one_sentence(folder: Path, tmp_path: Path, arguments: list
     assert says in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2  # a note on what judges may come first
     assert "Traceback" not in result.output
+
+
+def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in sys.modules if name.startswith("vision.markers")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    result = CliRunner().invoke(command, ["markers", "rack-a", str(tmp_path / "m.svg")])
+    assert result.exit_code == 2
+    assert "'cv2'" in result.stderr
+
+
+def test_a_file_that_is_no_description_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "rack.json").open("wb") as file:
+        file.truncate(600_000_000)
+    result = CliRunner().invoke(command, ["watch", str(tmp_path), "--rack", str(tmp_path / "rack.json")])
+    assert result.exit_code == 2
+    assert "too large" in result.stderr
 
 
 def test_eval_without_anything_to_do_says_what_there_is() -> None:
