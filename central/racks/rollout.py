@@ -13,14 +13,14 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from central.alerts import service as alerts
 from central.audit import service as audit
 from central.core.settings import Settings
 from central.core.uow import UnitOfWork
 from central.racks import commands, rules
-from central.racks.models import RackModel, RackOutcome, RackRollout
+from central.racks.models import RackCommand, RackModel, RackOutcome, RackRollout
 
 log = logging.getLogger(__name__)
 
@@ -167,11 +167,21 @@ async def _present(uow: UnitOfWork, rack: str) -> RackRollout | None:
 
 
 async def watch(uow: UnitOfWork) -> None:
-    """Sweep: a model whose outcomes at a rack are worse than those of the one before goes back by itself."""
+    """Sweep: a model whose outcomes at a rack are worse than those of the one before goes back by itself; one that the
+    agent refused was never there.
+
+    What a rack said is of the version in service at that time. The name in its facts is the judge's own: a version with
+    another detector leaves it as it was.
+    """
     r = RackRollout
     for row in (await uow.session.scalars(select(r).where(r.ended_at.is_(None)))).all():
-        right, wrong = await _figures(uow, row.rack, row.version, since=row)
-        before = await _figures(uow, row.rack, row.version, since=row, other=True)
+        command = await _command_of(uow, row)
+        if command is not None and command.state == "refused":
+            await _never_there(uow, row, command.detail)
+        if command is None or command.state != "done" or command.told_at is None:
+            continue
+        right, wrong = await _figures(uow, row.rack, RackOutcome.at >= command.told_at)
+        before = await _figures(uow, row.rack, RackOutcome.at < command.told_at)
         if not rules.fell(right, wrong, *before):
             continue
         why = f"{wrong} fausses sur {right + wrong}, contre {before[1]} sur {sum(before)} avant"
@@ -186,13 +196,35 @@ async def watch(uow: UnitOfWork) -> None:
         )  # fmt: skip
 
 
-async def _figures(
-    uow: UnitOfWork, rack: str, version: str, *, since: RackRollout, other: bool = False
-) -> tuple[int, int]:
-    """Right and wrong at that rack by that model since it came; or by all others before (`other`)."""
+async def _command_of(uow: UnitOfWork, row: RackRollout) -> RackCommand | None:
+    c = RackCommand
+    found = await uow.session.scalars(
+        select(c).where(c.rack == row.rack, c.name == "rack-model", c.asked_at == row.at).order_by(c.id)
+    )
+    return next((command for command in found if command.body.get("version") == row.version), None)
+
+
+async def _never_there(uow: UnitOfWork, row: RackRollout, detail: str) -> None:
+    """The agent went on with what it had."""
+    row.ended_at, row.why = uow.now, f"refusé par l'agent : {detail}"[:400]
+    r = RackRollout
+    former = await uow.session.scalar(
+        select(r)
+        .where(r.rack == row.rack, r.version == row.previous, r.id < row.id, r.ended_at == row.at)
+        .order_by(r.id.desc())
+        .limit(1)
+    )
+    if former is not None:
+        former.ended_at = None
+    await uow.session.flush()
+    uow.tell(f"rack:{row.rack}")
+
+
+async def _figures(uow: UnitOfWork, rack: str, when: ColumnElement[bool]) -> tuple[int, int]:
+    """Right and wrong among what that rack was sure of then."""
     o = RackOutcome
-    where = [o.rack == rack, o.sure]
-    where += [o.at < since.at] if other else [o.model == version, o.at >= since.at]
-    counts = await uow.session.execute(select(o.right, func.count()).where(*where).group_by(o.right))
+    counts = await uow.session.execute(
+        select(o.right, func.count()).where(o.rack == rack, o.sure, when).group_by(o.right)
+    )
     found = {bool(right): n for right, n in counts}
     return found.get(True, 0), found.get(False, 0)

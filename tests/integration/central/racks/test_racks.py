@@ -124,39 +124,96 @@ async def test_a_place_is_told_its_last_number_only(shop: Shop) -> None:
     assert [c["count"] for c in await sent(shop, "rack-count")] == [4, 3, 3]
 
 
-async def test_a_model_is_taken_signed_sent_and_taken_back_when_it_is_worse(shop: Shop) -> None:
+async def bring(shop: Shop, *versions: str) -> list[str]:
+    """Bring these models, checked; their SHA-256."""
     key = Ed25519PrivateKey.generate()
-    content = b"model"
-    digest = hashlib.sha256(content).digest()
-    with pytest.raises(rollout.BadModelError, match="clé publique"):
-        await rollout.keep_file(shop.settings, content, key.sign(digest).hex())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (shop.settings.data_dir / "rack-models.pem").write_bytes(public)
-    with pytest.raises(rollout.BadModelError, match="signature"):
-        await rollout.keep_file(shop.settings, b"other", key.sign(digest).hex())
-    sha256 = await rollout.keep_file(shop.settings, content, key.sign(digest).hex())
+    found = []
+    for version in versions:
+        content = version.encode()
+        signature = key.sign(hashlib.sha256(content).digest()).hex()
+        found.append(await rollout.keep_file(shop.settings, content, signature))
+        async with shop.begin() as uow:
+            await racks.add_model(uow, version, found[-1], len(content), signature, by="p1")
+    return found
+
+
+async def roll_out(shop: Shop, version: str, *, done: bool | None = True) -> None:
+    """Send it; the agent answers a minute later, or (None) not at all."""
     async with shop.begin() as uow:
-        await racks.add_model(uow, "m-2", sha256, len(content), key.sign(digest).hex(), by="p1")
-        await racks.roll_out(uow, "rack-a", "m-2", by="p1")
-    (told,) = await sent(shop, "rack-model")
-    assert (told["version"], told["sha256"], told["path"]) == ("m-2", sha256, f"/api/racks/models/{sha256}")
+        await racks.roll_out(uow, "rack-a", version, by="p1")
+    shop.clock.moment += timedelta(minutes=1)
+    if done is not None:
+        command = (await sent(shop, "rack-model"))[-1]["id"]
+        second = (shop.clock.now() - NOON).total_seconds()
+        await shop.say(shop.fact(AgentAnswered(command="rack-model", id=command, done=done, detail="essai"), second))
+
+
+async def outcomes(shop: Shop, right: int, wrong: int, *, after_s: float) -> None:
+    """Labels of what the camera said so long after now; its facts name the judge, never the version."""
     async with shop.begin() as uow:
-        for number in range(60):
-            new = number >= 30
+        for number in range(right + wrong):
             uow.session.add(
                 RackOutcome(
-                    key=f"doubt:{number}", rack="rack-a", place="rack-a/A1", klass="insert", item="CNMG",
-                    model="m-2" if new else "m-1", kind="doubt", sure=True, right=not new or number % 3 > 0,
-                    at=uow.now + timedelta(seconds=1 if new else -1), decided_at=uow.now, decided_by="p1",
+                    key=f"doubt:{after_s}:{number}", rack="rack-a", place="rack-a/A1", klass="insert", item="CNMG",
+                    model="slotnet-96-e8ddfd1c+taught-2", kind="doubt", sure=True, right=number < right,
+                    at=uow.now + timedelta(seconds=after_s), decided_at=uow.now, decided_by="p1",
                 )
             )  # fmt: skip
-        await uow.session.flush()
+
+
+async def watched(shop: Shop) -> list[tuple[str, str, bool]]:
+    """(version, why it ended, whether it is there) of each rollout, the newest first, after a look."""
+    async with shop.begin() as uow:
         await rollout.watch(uow)
+    async with shop.units.reading() as uow:
+        return [(row.version, row.why, row.ended_at is None) for row in await racks.rollouts(uow, "rack-a")]
+
+
+async def test_a_model_must_be_signed(shop: Shop) -> None:
+    with pytest.raises(rollout.BadModelError, match="clé publique"):
+        await rollout.keep_file(shop.settings, b"m-2", "00" * 64)
+    (sha256,) = await bring(shop, "m-2")
+    with pytest.raises(rollout.BadModelError, match="signature"):
+        await rollout.keep_file(shop.settings, b"other", "00" * 64)
+    await roll_out(shop, "m-2", done=None)
+    (told,) = await sent(shop, "rack-model")
+    assert (told["version"], told["sha256"], told["path"]) == ("m-2", sha256, f"/api/racks/models/{sha256}")
+
+
+async def test_a_model_that_is_worse_since_it_is_in_service_goes_back(shop: Shop) -> None:
+    await bring(shop, "m-2")
+    await outcomes(shop, 30, 0, after_s=-1)
+    await roll_out(shop, "m-2")
+    await outcomes(shop, 20, 10, after_s=1)
+    assert await watched(shop) == [("m-2", "10 fausses sur 30, contre 0 sur 30 avant", False)]
     back = (await sent(shop, "rack-model"))[-1]
     assert (back["version"], back["path"]) == ("", "")
-    async with shop.units.reading() as uow:
-        (row,) = await racks.rollouts(uow, "rack-a")
-    assert "10 fausses sur 30" in row.why
+
+
+async def test_what_the_old_one_said_until_the_agent_had_the_new_one_is_not_the_new_ones(shop: Shop) -> None:
+    await bring(shop, "m-2")
+    await outcomes(shop, 30, 0, after_s=-1)
+    await roll_out(shop, "m-2")
+    await outcomes(shop, 20, 10, after_s=-30)
+    await outcomes(shop, 30, 0, after_s=1)
+    assert await watched(shop) == [("m-2", "", True)]
+
+
+async def test_nothing_is_said_of_a_model_that_no_agent_has(shop: Shop) -> None:
+    await bring(shop, "m-2", "m-3")
+    await roll_out(shop, "m-2")
+    await roll_out(shop, "m-3", done=None)
+    await outcomes(shop, 20, 10, after_s=1)
+    assert (await watched(shop))[0] == ("m-3", "", True)
+
+
+async def test_a_model_that_the_agent_refused_was_never_there(shop: Shop) -> None:
+    await bring(shop, "m-2", "m-3")
+    await roll_out(shop, "m-2")
+    await roll_out(shop, "m-3", done=False)
+    assert await watched(shop) == [("m-3", "refusé par l'agent : essai", False), ("m-2", "", True)]
 
 
 async def test_the_racks_label_read_there_begins_and_ends_the_mode_rangement(shop: Shop) -> None:
