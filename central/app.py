@@ -44,6 +44,7 @@ from central.racks.pictures import Pictures
 from central.racks.vault import make_key
 from central.stock import consumers as stock_consumers
 from central.stock import routes as stock_routes
+from central.stock import sweeps as stock_sweeps
 from central.ui import pages
 from central.work import consumers as work_consumers
 from central.work import routes as work_routes
@@ -63,7 +64,7 @@ _CONSUMERS = (
     work_consumers,
 )
 """Lower features first: what they write is there when the higher ones look."""
-_SWEEPS = (racks_sweeps, machines_sweeps, programmes_sweeps, work_sweeps)
+_SWEEPS = (racks_sweeps, stock_sweeps, machines_sweeps, programmes_sweeps, work_sweeps)
 _ROUTERS = (
     inbox_routes,
     live_routes,

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from central.items.service import add_place
 from central.stock import service
+from central.stock.models import Observation
+from central.stock.sweeps import thin_readings
 from contracts.facts import CodeScanned, StockCounted
 from tests.integration.central.racks.conftest import NOON, PIECE, Shop, ask, open_shop, pick, read
 
@@ -167,6 +170,33 @@ async def test_after_a_restocking_one_tap_accepts_and_receipts_are_put_away(shop
     assert found.qty == 15 * PIECE
     assert {p.place: p.qty for p in found.places if p.qty} == {"rack-a/A1": 15 * PIECE}
     assert await shop.level("DNMG") == (7, 0)
+
+
+async def kept(shop: Shop) -> list[tuple[float, int]]:
+    """(hour, pieces) of the readings of A1 that there are, after the sweep."""
+    async with shop.begin() as uow:
+        await thin_readings(uow)
+        rows = await uow.session.execute(
+            select(Observation.at, Observation.qty).where(Observation.nature == "read").order_by(Observation.at)
+        )
+        return [((at - NOON).total_seconds() / 3600, qty // PIECE) for at, qty in rows]
+
+
+async def test_readings_that_the_next_one_repeats_are_dropped_after_days(shop: Shop) -> None:
+    facts = [shop.fact(read(5), hour * 3600) for hour in range(4)]
+    await shop.say(*facts, shop.fact(pick(-1, before=5), 4 * 3600))
+    await shop.say(*(shop.fact(read(4), hour * 3600) for hour in (5, 6, 7)))
+    await shop.say(shop.fact(read(2), 8 * 3600))
+    await shop.say(shop.fact(read(2), 9 * 3600), shop.fact(read(2), 10 * 3600))
+    before = await shop.level(), [(p.kind, p.qty, p.at) for p in await shop.open()]
+    assert len(await kept(shop)) == 10
+    shop.clock.moment += timedelta(days=3)
+    # The one of 8 h was asked about, and the newest is.
+    assert await kept(shop) == [(3, 5), (7, 4), (8, 2), (10, 2)]
+    assert (await shop.level(), [(p.kind, p.qty, p.at) for p in await shop.open()]) == before
+    await shop.say(shop.fact(pick(-2), 7.5 * 3600))
+    assert await shop.open() == []
+    assert await shop.level() == (2, 0)
 
 
 SAYINGS = [
