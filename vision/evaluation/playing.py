@@ -218,6 +218,7 @@ def truth_of(case: str, answers: Sequence[Answer]) -> Truth:
                 deltas[answer.slot] = deltas.get(answer.slot, 0) + answer.delta
         elif answer.kind == "free":
             free.add(answer.slot)
+            deltas[answer.slot] = deltas.get(answer.slot, 0) + answer.delta
     return Truth(case, {slot: delta for slot, delta in deltas.items() if delta}, frozenset(ask), frozenset(free - ask))
 
 

@@ -15,8 +15,8 @@ from vision.judging.crops import Crop, level_points, rack_level, take_crop
 from vision.judging.net import square_mask
 from vision.judging.pairs import Pair
 from vision.judging.taught import picture_of
-from vision.rendering import cases
 from vision.rendering.layout import Place, flipped
+from vision.rendering.leavings import litter, odd_thing
 from vision.rendering.show import RackShow
 from vision.slots import Rack
 
@@ -100,7 +100,7 @@ def _change(show: RackShow, place: Place, rng: np.random.Generator) -> str:
         for spot in rng.permutation(place.free())[: int(rng.choice((1, 2, 3), p=(0.75, 0.18, 0.07)))]:
             place.put(int(spot), rng)
     elif move == "masked":
-        thing = cases.litter(rng, str(rng.choice(["rag", "glove", "swarf", "swarf"])), place)
+        thing = litter(rng, str(rng.choice(["rag", "glove", "swarf", "swarf"])), place)
         x, y = place.centre
         show.stage.litter.append(
             thing.to(x + float(rng.normal(0, 12)), y + float(rng.normal(0, 12)), float(rng.uniform(0, 6.28)))
@@ -145,7 +145,7 @@ def _guest(show: RackShow, place: Place, rng: np.random.Generator) -> None:
     if others and rng.random() < 0.5:
         thing = others[int(rng.integers(len(others)))].family.make(rng)
     else:
-        thing = cases.odd_thing(rng, place, show.photos)
+        thing = odd_thing(rng, place, show.photos)
     spots = place.free() or list(range(len(place.spots)))
     x, y, angle = place.spots[int(rng.choice(spots))]
     place.guests.append(thing.to(x, y, angle + float(rng.normal(0, 0.4))))

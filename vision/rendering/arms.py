@@ -15,8 +15,6 @@ from vision.rendering.cutting import F32
 from vision.rendering.sprites import Raster, Sprite, Texture, bytes_of, clip, mottle, place
 from vision.rendering.things import Tone
 
-POSES: Final = ("pinch", "open", "grip", "rest")
-
 _SKIN: Final[tuple[Tone, ...]] = (
     (150, 180, 225),
     (120, 155, 205),

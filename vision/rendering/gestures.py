@@ -72,6 +72,10 @@ class Script:
         return Answer("auto" if delta else "nothing", slot, delta, why=self.case)
 
 
+Build = Callable[["RackShow", Script, dict[str, Any]], None]
+"""Fills the script of one case with what the caller chose; raises `CannotPlayError`."""
+
+
 def pick(show: RackShow, choices: dict[str, Any], fits: Callable[[Place], bool], what: str, key: str = "slot") -> Place:
     if choices.get(key) is not None:
         place = show.stage.place(str(choices[key]))

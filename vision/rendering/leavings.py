@@ -91,13 +91,8 @@ def _step(size: float, step: int) -> float:
     return float(max(1, round(size / step)) * step)
 
 
-def stack(rng: np.random.Generator, place: Place) -> None:
-    """Lay a piece of its own on another one of `place`."""
-    spot, laid = on_top(rng, place)
-    place.things[spot] = laid
-
-
 def on_top(rng: np.random.Generator, place: Place) -> tuple[int, Thing]:
+    """A piece of `place`'s own laid on another one of it: the spot it takes, 1000 and up, and where it lies."""
     base = list(place.things.values())[int(rng.integers(len(place.things)))]
     off = place.family.width * float(rng.uniform(0.15, 0.5))
     a = float(rng.uniform(0, 6.28))

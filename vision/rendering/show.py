@@ -16,8 +16,10 @@ from contracts.racks import Drawer, Markers, RackDescription, SlotDescription, S
 from vision.rendering import cases, faults
 from vision.rendering.arms import Arm, make_look
 from vision.rendering.camera import Camera
+from vision.rendering.gestures import Script
 from vision.rendering.ground import MARKER_IDS
 from vision.rendering.layout import Place, Wish
+from vision.rendering.leavings import FREE_SHARE, wet
 from vision.rendering.sprites import Rect
 from vision.rendering.stage import MARGIN, Stage
 from vision.rendering.tracks import Track
@@ -77,7 +79,7 @@ class RackShow:
         wish = Wish(slots, layout, fill, photos, least_px, hidden, presence)
         self.photos = photos
         self.stage = Stage(self.rng, wish, size)
-        cases.wet(self.rng, self.stage, int(self.rng.poisson(5 * hard)))
+        wet(self.rng, self.stage, int(self.rng.poisson(5 * hard)))
         self.stage.paint((0, 0, *self.stage.size))
         self.camera = Camera(self.rng, size, self._stand(), hard)
         self.description = self._describe()
@@ -104,7 +106,7 @@ class RackShow:
             return "open"
         if place.hidden:
             return "hidden"
-        if self.stage.masked(place) > cases.FREE_SHARE:
+        if self.stage.masked(place) > FREE_SHARE:
             return "masked"
         if place.guests:
             return "foreign"
@@ -181,7 +183,7 @@ class RackShow:
         p = cv2.perspectiveTransform(np.array([[[x, y]]], np.float64), self.camera.matrix)[0, 0]
         return float(p[0]), float(p[1])
 
-    def _play(self, script: cases.Script, after: int) -> Iterator[Shot]:
+    def _play(self, script: Script, after: int) -> Iterator[Shot]:
         rng = self.rng
         self._sessions += 1
         if self._sessions % 4 == 0 and self.hard > 0:

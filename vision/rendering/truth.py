@@ -80,8 +80,8 @@ class Answer:
         kind: ``auto`` the number `delta`, without a person · ``ask`` a question, any automatic number is wrong ·
             ``nothing`` silence · ``transfer`` `delta` pieces from `slot` to `to`, one movement · ``later`` the camera
             was blind: nothing now, the difference `delta` is found by the next absolute reading · ``free`` the place
-            was masked, stacked or open before, or is touched at its rim: a question is right and so is silence; a
-            number is right when it is `delta`.
+            was masked, stacked or open before, or is touched at its rim: a question is right, and silence where `delta`
+            is 0; a number is right when it is `delta`.
         slot: the place; every touched place has one answer.
         delta: change of the number of its own items.
         to: the other place of a transfer.

@@ -214,6 +214,7 @@ def test_seeds_never_meet() -> None:
         ([Answer("transfer", "A1", -1, to="B2")], {"A1": -1, "B2": 1}, set()),
         ([Answer("ask", "A1"), Answer("auto", "B2", 1)], {"B2": 1}, {"A1"}),
         ([Answer("later", "A1", -1)], {"A1": -1}, set()),
+        ([Answer("free", "A1", -1), Answer("free", "B2")], {"A1": -1}, set()),
     ],
 )
 def test_answers_as_truth(answers: list[Answer], deltas: dict[str, int], ask: set[str]) -> None:
