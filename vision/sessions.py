@@ -58,6 +58,8 @@ class SessionMachine:
         self.state = State.LEARNING
         self.began = 0.0
         self.number = 0
+        self._quiet_since: float | None = None
+        self._still_since: float | None = None
         self._reset()
 
     def step(self, ts: float, moving: bool, arm: bool, foreground: bool, hand: bool) -> Event:
@@ -121,5 +123,4 @@ class SessionMachine:
 
     def _reset(self) -> None:
         self._quiet, self._held = 0, 0
-        self._quiet_since: float | None = None
-        self._still_since: float | None = None
+        self._quiet_since, self._still_since = None, None

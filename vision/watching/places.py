@@ -234,8 +234,10 @@ class Places:
         if memory is None:
             self._learn(slot, crops)
             return None
-        if slot.kind is SlotKind.HIDDEN and (passed or occasion not in (Occasion.SESSION, Occasion.RESTOCKING)):
-            if occasion is Occasion.CHECK or compare(memory.look, look_of(crops)).verdict == "same":
+        untouched = passed or occasion not in (Occasion.SESSION, Occasion.RESTOCKING)
+        if slot.kind is SlotKind.HIDDEN and untouched:
+            same = compare(memory.look, look_of(crops)).verdict == "same"
+            if same or occasion is Occasion.CHECK:
                 return None
         return self.judge.judge(slot, memory, crops)
 

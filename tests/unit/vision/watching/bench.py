@@ -51,7 +51,7 @@ class FakeJudge:
     def judge(self, slot: Slot, memory: SlotMemory, after: Sequence[Crop]) -> Judgement:
         now = replace(memory, look=look_of(after), picture=picture_of(after))
         if slot.kind == "hidden":
-            return Judgement(memory.count, None, 0.0, "ask", "hidden", "hidden", "touched", now)
+            return Judgement(memory.count, None, 0.0, "ask", "hidden", "hidden", "touched", memory)
         if _share(after, RAG) > 0.05:
             return Judgement(memory.count, None, 0.0, "none", None, "masked", "a rag lies on it", memory)
         count = self._count(after)

@@ -7,7 +7,7 @@ import numpy as np
 from tests.unit.vision.watching.bench import Bench, FakeJudge, polygon, rack
 from vision.detectors.none import NoDetector
 from vision.timing import SessionFilm
-from vision.watching import RackWatcher, SlotAsk, asks
+from vision.watching import RackWatcher, asks
 
 FAST = 45
 
@@ -19,7 +19,7 @@ def bench() -> Bench:
 
 
 def asked(made: Bench, since: int) -> list[str]:
-    return [a.slot for a in asks(made.said[since:]) if isinstance(a, SlotAsk)]
+    return [a.slot for a in asks(made.said[since:])]
 
 
 def sweep(made: Bench) -> list[str]:
