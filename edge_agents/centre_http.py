@@ -29,10 +29,12 @@ class CentreHttp:
         self.base = base.rstrip("/")
         self._ca = ca
         self._patience_s = patience_s
+        self._trust: ssl.SSLContext | None = None
 
     def client(self) -> httpx.AsyncClient:
-        verify = ssl.create_default_context(cafile=self._ca) if self._ca is not None else True
-        return httpx.AsyncClient(timeout=self._patience_s, verify=verify, trust_env=False)  # in the shop: no proxy
+        if self._trust is None:  # reading the certificates takes a tenth of a second on a Pi: once
+            self._trust = ssl.create_default_context(cafile=self._ca)
+        return httpx.AsyncClient(timeout=self._patience_s, verify=self._trust, trust_env=False)  # in the shop: no proxy
 
     def address(self, path: str) -> str:
         """Always the centre's own: a command can name a path, no other host."""

@@ -26,12 +26,13 @@ from vision.detectors.base import Detector
 from vision.detectors.base import Frame as Image
 from vision.judging import TrainedJudge, make_judge
 from vision.judging.net import NetError
-from vision.memory import SnapshotError
+from vision.memory import SnapshotError, picture_text
 from vision.privacy import OutlineCut, OutlineError
 from vision.sessions import State
 from vision.slots import Rack, RackError, load_rack
 from vision.sources import CameraGoneError, Frame, FrameSource, SourceError, open_source
 from vision.watching import RackWatcher, Said
+from vision.watching.said import ModeChange
 
 _log = logging.getLogger(__name__)
 
@@ -93,14 +94,21 @@ class Eye:
         self._inbox = inbox
         self._sleep = sleep or self._rest
         self._snapshot = order.snapshot
-        self._corrections: list[messages.Correction] = list(order.pending)
-        """What a person said, and no snapshot that was said holds yet; the present watcher knows it."""
+        self._corrections: list[messages.Correction] = []
+        """What a person said, the present watcher knows, and no snapshot that was said holds yet."""
+        self._waiting: list[messages.Correction] = list(order.pending)
+        """What a person said and the present watcher cannot take yet."""
         self._shows: dict[str, float] = {}
         self._shown_at = 0.0
         self._frame: Frame | None = None
         self._awake_until = 0.0
         self._fed_at = 0.0
         self._is_open = False
+        self._is_fed = False
+        self._has_said = False
+        """The snapshot is this eye's own: it is as new as what was said."""
+        self._code = ""
+        """Of the mode that the present watcher said last."""
         self._rack: Rack
         self._watcher: RackWatcher
 
@@ -145,7 +153,7 @@ class Eye:
             return False
         except CameraGoneError as error:
             self._frame = None
-            self._settle([word_of(one, self._rack) for one in self._watcher.camera_lost()])
+            self._settle(self._watcher.camera_lost())
             self._say(messages.Gone(str(error)))
             for asked in list(self._shows):
                 self._answer(asked, "La caméra ne répond pas : pas d'image.")
@@ -164,14 +172,16 @@ class Eye:
         """A watcher that knows what the last snapshot knew, and what was said to this one since."""
         self._cut = OutlineCut(self._rack)
         self._watcher = RackWatcher(self._rack, self._detector, judge=self._judge)
+        self._is_fed = False
+        self._code = ""
         if self._snapshot is not None:
             try:
-                self._watcher.restore(json.loads(self._snapshot))
+                self._watcher.restore(json.loads(self._snapshot), trusted=self._order.trusted or self._has_said)
             except (SnapshotError, json.JSONDecodeError) as error:
                 _log.error("the saved snapshot cannot be used, the rack is learnt anew: %s", error)
                 self._snapshot = None
-        for correction in self._corrections:
-            self._correct(correction)
+        self._waiting, self._corrections = self._corrections + self._waiting, []
+        self._correct_all()
 
     # Frames
 
@@ -186,8 +196,10 @@ class Eye:
             said = watcher.feed(frame.image, frame.ts)
             if self._cut.outline is not None:
                 self._cut.outline.place(watcher.homography)
-            if said or (before is not State.CLEAR and watcher.state is State.CLEAR):
-                self._settle([word_of(one, self._rack) for one in said])
+            is_first, self._is_fed = not self._is_fed, True
+            if said or is_first or (before is not State.CLEAR and watcher.state is State.CLEAR):
+                self._settle(said)
+            self._correct_all()
         self._show(frame)
 
     def _sleeps(self, ts: float) -> bool:
@@ -201,12 +213,15 @@ class Eye:
         self._fed_at = ts
         return False
 
-    def _settle(self, words: list[messages.Word]) -> None:
+    def _settle(self, said: list[Said]) -> None:
         """Say what is to be recorded together."""
-        snapshot = self._watcher.snapshot()
+        words = [word_of(one, self._rack) for one in said]
+        self._code = next((one.code for one in reversed(said) if isinstance(one, ModeChange)), self._code)
+        # before its first frame a watcher knows no pose, and would save that it has none
+        snapshot = self._watcher.snapshot() if self._is_fed else {}
         applied: list[str] = []
         if snapshot:  # empty while it learns: nothing of what was said is in it
-            self._snapshot = json.dumps(snapshot).encode()
+            self._snapshot, self._has_said = json.dumps(snapshot).encode(), True
             applied = [correction.id for correction in self._corrections]
             self._corrections = []
         if words or applied or snapshot:
@@ -238,8 +253,8 @@ class Eye:
         for told in self._inbox.take():
             match told:
                 case messages.BeMode() | messages.HaveCount() | messages.HaveMoved():
-                    self._corrections.append(told)
-                    self._correct(told)
+                    self._waiting.append(told)
+                    self._correct_all()
                 case messages.BeTaught():
                     self._be_taught(told)
                 case messages.UseModel():
@@ -255,6 +270,19 @@ class Eye:
                     if not told.awake and self._frame is not None:
                         self._awake_until = self._frame.ts + _STAY_AWAKE_S
 
+    def _correct_all(self) -> None:
+        """Tell the watcher all that it can take now. A word about a move waits until it has seen the move."""
+        if not self._waiting:
+            return
+        ready = self._code == "moved" or self._watcher.state is State.CLEAR
+        waiting, self._waiting = self._waiting, []
+        for correction in waiting:
+            if isinstance(correction, messages.HaveMoved) and not ready:
+                self._waiting.append(correction)
+            else:
+                self._corrections.append(correction)
+                self._correct(correction)
+
     def _correct(self, correction: messages.Correction) -> None:
         """Tell the watcher; what it answers goes out with the next snapshot, at once where it has one."""
         watcher = self._watcher
@@ -269,7 +297,7 @@ class Eye:
                     _log.warning("%s is not %s: %s", correction.slot, correction.count, error)
             case messages.HaveMoved():
                 said = watcher.settle_move(correction.accept)
-        self._settle([word_of(one, self._rack) for one in said])
+        self._settle(said)
 
     def _be_taught(self, told: messages.BeTaught) -> None:
         before = self._rack
@@ -285,16 +313,26 @@ class Eye:
                 self._answer(told.id, f"Rack dessiné sur une image de {drawn} px ; la caméra donne {width}×{height}.")
                 return
         self._rack = rack
+        if self._snapshot is not None and _is_drawn_anew(before, rack):
+            self._snapshot = self._as_drawn_now(self._snapshot)
         self._renew()
         known = {slot.id: slot.polygon.tolist() for slot in before.slots}
         kept = sum(known.get(slot.id) == slot.polygon.tolist() for slot in rack.slots)
         new = len(rack.slots) - kept
         self._answer(told.id, f"{len(rack.slots)} places : {kept} gardées, {new} à apprendre.", done=True)
 
+    def _as_drawn_now(self, snapshot: bytes) -> bytes:
+        """The snapshot, its taught picture the present one, upon which the places were drawn: no move is left open."""
+        picture = self._watcher.picture()
+        drawn_on = None if picture is None else picture_text(picture)
+        pose = self._watcher.snapshot().get("pose") if self._is_fed else None
+        now = {"moved": False, "picture": drawn_on, "pose": pose, "reference": None}
+        return json.dumps(json.loads(snapshot) | now).encode()
+
     def _use(self, told: messages.UseModel) -> None:
         """Try it on the present picture first: a model that cannot judge it is not taken."""
         try:
-            detector = _detector(self._order.detector, told.detector or self._order.model)
+            detector = _detector(self._order.detector, told.detector)
             _try(detector, None if self._frame is None else self._frame.image)
             judge = make_judge() if told.judge is None else TrainedJudge(Path(told.judge))
         except (DetectorError, NetError, OSError, ValueError, RuntimeError) as error:
@@ -307,6 +345,13 @@ class Eye:
 
     def _answer(self, asked: str, french: str, *, done: bool = False) -> None:
         self._say(messages.Answer(asked, done, french[:1000]))
+
+
+def _is_drawn_anew(before: Rack, after: Rack) -> bool:
+    """Whether a place or a marker that was there is elsewhere now; other words about a place move nothing."""
+    corners = {slot.id: slot.polygon.tolist() for slot in before.slots}
+    moved = any(corners.get(slot.id, slot.polygon.tolist()) != slot.polygon.tolist() for slot in after.slots)
+    return moved or before.markers != after.markers
 
 
 def _detector(name: str, model: str | None) -> Detector:

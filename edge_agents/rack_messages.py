@@ -47,9 +47,7 @@ class BeTaught(msgspec.Struct, frozen=True, tag="taught"):
 
 
 class UseModel(msgspec.Struct, frozen=True, tag="model"):
-    """Try this detector and this judge (None: the one of the order, or of the program), and go on with them.
-    Answered.
-    """
+    """Try this detector and this judge (None: the program's own), and go on with them. Answered."""
 
     id: str
     detector: str | None
@@ -86,6 +84,8 @@ class Order(msgspec.Struct, frozen=True):
     """The detector's file; None: the program's own."""
     judge: str | None
     snapshot: bytes | None
+    trusted: bool = True
+    """False: the snapshot may be older than what was said since (an outbox that went back in time)."""
     pending: list[Correction] = []
     idle_fps: float = 0.0
     """Rate while nobody woke it; 0: always the full one."""
@@ -219,7 +219,7 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
 Said: TypeAlias = Watching | Settled | Answer | Picture | Gone | Unusable | Ended
 
 
-HEAD: Final = 6
+HEAD: Final = 8
 
 
 def packed(message: Said | Order | Told) -> bytes:
@@ -228,8 +228,10 @@ def packed(message: Said | Order | Told) -> bytes:
 
 
 def framed(number: int, payload: bytes) -> bytes:
-    """Four bytes of length, two of the rack's number in this process, the message; an empty one is the end."""
-    return len(payload).to_bytes(4, "big") + number.to_bytes(2, "big") + payload
+    """Four bytes of length, four of the rack's number in this process (a new one at each of its starts, which may be
+    two a minute for years), the message; an empty one is the end.
+    """
+    return len(payload).to_bytes(4, "big") + number.to_bytes(4, "big") + payload
 
 
 def head(frame: bytes) -> tuple[int, int]:

@@ -31,6 +31,7 @@ AUTOMATIC_KEPT: Final = timedelta(minutes=10)
 _MAGIC = b"CPC1"
 _NONCE = 12
 _NAME = re.compile(r"^(\d{10,11})-([0-9a-f]{32})$")
+_HALF = re.compile(_NAME.pattern[:-1] + r"\.part$")
 _AHEAD_S = MAX_HOURS * 3600 + 3600
 
 
@@ -107,23 +108,35 @@ class Spool:
 
     def drop(self, crops: str) -> None:
         """Forget a pair: the centre has it, or its fact was never written."""
-        with self._lock, contextlib.suppress(OSError):
-            for entry in self._entries():
-                if entry.id == crops:
-                    entry.path.unlink(missing_ok=True)
+        try:
+            with self._lock:
+                for entry in list(self._entries()):
+                    if entry.id == crops:
+                        entry.path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("%s cannot be removed now, the purge will try again: %s", crops, error)
 
     def purge(self) -> int:
-        """Remove what is over, what lies too far ahead (the clock went back) and what a power cut left; how many."""
+        """Remove what is over, what lies too far ahead (the clock went back) and what a power cut left; how many.
+
+        Files that are not the spool's own are left alone. Raises OSError where one of them cannot be removed.
+        """
         now = self._now().timestamp()
-        removed = 0
+        removed, trouble = 0, None
         with self._lock:
             for path in list(self._files()):
                 name = _NAME.match(path.name)
-                if name is None or _is_over(Waiting(int(name[1]), name[2], path, 0), now):
-                    path.unlink(missing_ok=True)
-                    removed += 1
+                over = name is not None and _is_over(Waiting(int(name[1]), name[2], path, 0), now)
+                if over or _HALF.match(path.name):
+                    try:
+                        path.unlink(missing_ok=True)
+                        removed += 1
+                    except OSError as error:
+                        trouble = error
             if removed:
                 sync_folder(self._folder)
+        if trouble is not None:
+            raise trouble
         return removed
 
     @property

@@ -45,7 +45,7 @@ class Processes:
         """`more`: environment variables beside ours."""
         log = (self._directory / f"{name}.log").open("ab")
         self._logs.append(log)
-        environment = os.environ | {"PYTHONUNBUFFERED": "1", "COPEAU_RACKS_BEGIN": "automatic"} | dict(more or {})
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(more or {})
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,

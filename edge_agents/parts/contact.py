@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol
 
+import msgspec
 from gpiozero import DigitalInputDevice
 from gpiozero.exc import BadPinFactory, GPIOZeroError
 
@@ -44,24 +45,29 @@ class ContactPart:
         contact = Contact[None](config.input.debounce_ms / 1000)
         with self._open() as wire:
             await desk.works()
-            was: bool | None = None
+            saved = await desk.cursor()
+            was = None if saved is None else msgspec.json.decode(saved, type=bool)
+            seen = False
             while True:
                 now = desk.clock.now().mono / 1000
                 for level, _, _ in contact.see(self._level(wire) != config.input.inverted, now, None):
                     is_open = level == (config.open_when == "active")
-                    await self._changed(was, is_open, desk)
-                    was = is_open
+                    await self._changed(was, is_open, desk, absent=not seen)
+                    was, seen = is_open, True
                 await asyncio.sleep(_TICK_S)
 
-    async def _changed(self, was: bool | None, is_open: bool, desk: Desk) -> None:
+    async def _changed(self, was: bool | None, is_open: bool, desk: Desk, *, absent: bool) -> None:
+        """`was`: open when last written, None: never; `absent`: the change happened while nobody watched."""
         if self._rack is not None:
             self._rack.wake(awake=is_open)
         desk.says("running", "Ouvert." if is_open else "")
-        if is_open and was is not None:
+        if is_open and not was:
             self._number += 1
         config = self._config
         if is_open or not was or config.place is None:
-            return  # found closed at the start is no end of a session
+            if is_open != was:
+                await desk.put([], is_open)
+            return  # found closed at the first start is no end of a session
         body = StockAsked(
             place=config.place,
             reason="hidden",
@@ -70,8 +76,9 @@ class ContactPart:
             session=f"{self.name}-{desk.clock.run}-{self._number}"[:120],
             model="contact",
             why="opened and closed",
+            during_absence=absent,
         )
-        await desk.put([Fact(body)])
+        await desk.put([Fact(body)], False)
 
     def _level(self, wire: DigitalInputDevice) -> bool:
         try:

@@ -21,7 +21,9 @@ _log = logging.getLogger(__name__)
 
 NAME: Final = "images"
 PATH: Final = "/api/racks/crops/"
-_PURGE_EVERY_S: Final = 3600.0
+_PURGE_EVERY_S: Final = 600.0
+"""By so much at most a picture that is over stays on the disk, unreadable for all but this agent."""
+_AT_ONCE: Final = 20
 _REFUSED: Final = frozenset({400, 409, 410, 413, 415, 422})
 """Answers that stay the same however often it is brought."""
 
@@ -66,25 +68,35 @@ class PicturesPart:
             while True:
                 if time.monotonic() >= purge_at:
                     purge_at = time.monotonic() + _PURGE_EVERY_S
-                    removed = await asyncio.to_thread(self._spool.purge)
-                    if removed:
-                        _log.info("%s pictures were over and are removed", removed)
+                    await self._purge()
                 self._new.clear()
                 pause = await self._bring_all(client, desk)
                 await self._wait(min(pause, purge_at - time.monotonic()), desk)
+
+    async def _purge(self) -> None:
+        try:
+            removed = await asyncio.to_thread(self._spool.purge)
+        except OSError as error:
+            _log.error("pictures that are over cannot be removed: %s", error)
+            return
+        if removed:
+            _log.info("%s pictures were over and are removed", removed)
 
     async def _bring_all(self, client: httpx.AsyncClient, desk: Desk) -> float:
         """Bring what waits; for how long to rest then, seconds."""
         failed: CentreUnavailableError | None = None
         tried: set[str] = set()
-        while entries := [e for e in await asyncio.to_thread(self._spool.waiting) if e.id not in tried]:
-            tried.add(entries[0].id)
-            try:
-                await self._bring_one(entries[0], client)
-            except CentreUnavailableError as error:
-                failed = error
-                if not error.status:  # no answer at all: the next would fare no better
-                    break
+        is_there = True
+        while is_there and (left := [e for e in await asyncio.to_thread(self._spool.waiting) if e.id not in tried]):
+            for entry in left[:_AT_ONCE]:  # then those that are newer by now
+                tried.add(entry.id)
+                try:
+                    await self._bring_one(entry, client)
+                except CentreUnavailableError as error:
+                    failed = error
+                    is_there = bool(error.status)
+                    if not is_there:  # no answer at all: the next would fare no better
+                        break
         if failed is None:
             self._backoff.reset()
             self._told = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from edge_agents.sections import RackSection
 from edge_agents.supervisor import Desk, SourceFault
 
 _log = logging.getLogger(__name__)
+_HEARD_KEPT: Final = 100
 
 
 class RackState(msgspec.Struct, frozen=True):
@@ -44,6 +45,14 @@ class RackState(msgspec.Struct, frozen=True):
     crops: str | None = None
     model: Model | None = None
     former: Model | None = None
+    heard: list[str] = []
+    """Ids of the newest words of persons: one that is asked for again (its answer got lost) is not applied again."""
+    boot: str = ""
+    """The outbox's identity when this was written: another one now says that the outbox went back in time since."""
+
+
+class SnapshotOutdatedError(Exception):
+    """The snapshot that an eye began with is older than what the centre knows."""
 
 
 class RackPart:
@@ -64,43 +73,67 @@ class RackPart:
         self._eye: Channel | None = None
         self._answers: dict[str, asyncio.Future[messages.Answer]] = {}
         self._awake = False
+        self._is_caught_up = self._is_doubted = False
         self._obeys = RackObeys(self, pictures.centre)
 
     async def run(self, desk: Desk) -> None:
-        self.state = _state(await desk.cursor())
-        self._desk = desk
+        async with self._writing:
+            self.state = _state(await desk.cursor())
+            self._desk = desk
         restating = asyncio.create_task(self._restate_forever(desk), name=f"{self.name} mode")
         try:
-            eye = self._eye = await self._eyes.open(self._order())
-            try:
-                while True:
-                    if await self._take(await eye.receive(), desk):
-                        return
-            finally:
-                self._eye = None
-                await eye.close()
+            while True:
+                try:
+                    await self._watch(desk)
+                    return
+                except SnapshotOutdatedError:
+                    _log.warning("%s: the outbox went back in time: the rack is only read out", self.name)
         finally:
             restating.cancel()
+            await asyncio.wait([restating])
+
+    async def _watch(self, desk: Desk) -> None:
+        """One eye, until its source ends. Raises SnapshotOutdatedError."""
+        async with self._writing:  # a person's word comes before the order, or goes to the eye
+            self._is_caught_up, self._is_doubted = False, self.state.boot not in ("", desk.outbox.boot)
+            eye = self._eye = await self._eyes.open(self._order())
+        try:
+            while True:
+                if await self._take(await eye.receive(), desk):
+                    return
+        finally:
+            self._eye = None
             self._obeys.eye_ended()
             for waiting in self._answers.values():
                 waiting.cancel()
-            await asyncio.wait([restating])
+            await eye.close()
 
     def _order(self) -> messages.Order:
         config, state = self.config, self.state
-        configured = None if config.model is None else str(config.model)
+        model, judge = self.files_of(state.model)
         return messages.Order(
             source=config.source,
             rack=str(config.rack),
             fps=config.fps,
             loop=config.loop,
             detector=config.detector,
-            model=(state.model.file(DETECTOR) if state.model is not None else None) or configured,
-            judge=None if state.model is None else state.model.file(JUDGE),
+            model=model,
+            judge=judge,
             snapshot=None if bytes(state.snapshot) == b"null" else bytes(state.snapshot),
+            trusted=not self._is_doubted,
             pending=state.pending,
             idle_fps=config.idle_fps,
         )
+
+    def files_of(self, model: Model | None) -> tuple[str | None, str | None]:
+        """Detector and judge of a version; where it has none (and without one) the configured, or the program's own."""
+        configured = None if self.config.model is None else str(self.config.model)
+        if model is None:
+            return configured, None
+        detector, judge = model.file(DETECTOR), model.file(JUDGE)
+        if detector is None and judge is None:
+            _log.error("%s: the model in %s is gone, the configured one is used", self.name, model.path)
+        return detector or configured, judge
 
     # What the eye says
 
@@ -139,6 +172,8 @@ class RackPart:
         kept: list[str] = []
         async with self._writing:
             state = self.state
+            if state.boot not in ("", desk.outbox.boot) and not (self._is_caught_up or self._is_doubted):
+                raise SnapshotOutdatedError
             by = next((state.persons[one] for one in reversed(said.applied) if state.persons.get(one)), None)
             modes: list[messages.ModeIs] = []
             for word in said.words:
@@ -168,6 +203,7 @@ class RackPart:
                 snapshot=msgspec.Raw(said.snapshot) if said.snapshot else state.snapshot,
                 pending=[one for one in state.pending if one.id not in said.applied],
                 persons={one: who for one, who in state.persons.items() if one not in said.applied},
+                boot=desk.outbox.boot if said.snapshot else state.boot,
             )
             try:
                 await desk.put(bodies, state)
@@ -176,6 +212,7 @@ class RackPart:
                     await self._pictures.drop(crops)
                 raise
             self.state = state
+            self._is_caught_up = self._is_caught_up or any(not isinstance(w, messages.ModeIs) for w in said.words)
         if kept:
             self._pictures.bring()
         for word in modes:
@@ -252,12 +289,15 @@ class RackPart:
         if self._desk is None:
             raise CommandRefusedError(f"« {self.name} » démarre : recommencer dans un instant.")
         async with self._writing:
+            if correction.id in self.state.heard:
+                return self._eye is not None
             ends = isinstance(correction, messages.BeMode) and correction.mode == "counting"
             state = msgspec.structs.replace(
                 self.state,
                 ended_by=person if ends else self.state.ended_by,
-                pending=[*(one for one in self.state.pending if one.id != correction.id), correction],
+                pending=[*self.state.pending, correction],
                 persons=self.state.persons | {correction.id: person},
+                heard=[*self.state.heard[1 - _HEARD_KEPT :], correction.id],
             )
             await self._desk.put([], state)
             self.state = state
@@ -299,6 +339,4 @@ def _state(saved: bytes | None) -> RackState:
     except msgspec.MsgspecError as error:
         _log.error("the saved state of a rack cannot be read, it is learnt anew: %s", error)
         return RackState()
-    if bytes(state.snapshot) == b"null" and b'"slots"' in saved:  # before the state had a form of its own
-        return RackState(snapshot=msgspec.Raw(saved))
     return state

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +22,7 @@ from edge_agents import rack_messages as messages
 from edge_agents.centre_http import CentreHttp, CentreUnavailableError
 from edge_agents.commands import CommandRefusedError
 from edge_agents.files import write_durably
-from edge_agents.rack_models import DETECTOR, JUDGE, Model, ModelRefusedError
+from edge_agents.rack_models import Model, ModelRefusedError
 
 if TYPE_CHECKING:
     from edge_agents.parts.rack import RackPart
@@ -114,10 +113,20 @@ class RackObeys:
         try:
             await asyncio.to_thread(_replace, self._part.config.rack, content)
         except OSError as error:
+            await self._teach_back(command)
             raise CommandRefusedError(f"La description ne peut pas être enregistrée sur l'agent : {error}") from error
         if answer is None:
             return f"{len(description.slots)} places enregistrées : apprises quand la caméra répond."
         return f"Rack appris. {answer.french}"
+
+    async def _teach_back(self, command: TeachRack) -> None:
+        """The eye goes on with what is on the disk."""
+        try:
+            former = racks.parse(await asyncio.to_thread(self._part.config.rack.read_bytes))
+        except (OSError, racks.RackDescriptionError) as error:
+            _log.error("%s: the former description cannot be read: %s", self._part.name, error)
+        else:
+            self._part.tell(messages.BeTaught(f"{command.id} undone", former))
 
     # Models
 
@@ -134,8 +143,7 @@ class RackObeys:
         return await self._take_model(command, model, state.model, f"Modèle {command.version or model.sha256[:8]}")
 
     async def _take_model(self, command: SetRackModel, model: Model | None, former: Model | None, what: str) -> str:
-        files = (None, None) if model is None else (model.file(DETECTOR), model.file(JUDGE))
-        answer = await self._part.ask(messages.UseModel(command.id, *files), _TRIAL_S)
+        answer = await self._part.ask(messages.UseModel(command.id, *self._part.files_of(model)), _TRIAL_S)
         if answer is None:
             raise CommandRefusedError(
                 "L'essai du modèle n'a pas abouti (caméra arrêtée, ou l'œil n'y a pas survécu) : l'ancien reste."
@@ -143,7 +151,7 @@ class RackObeys:
         if not answer.done:
             raise CommandRefusedError(f"{answer.french} L'ancien reste.")
         await self._part.remember(model=model, former=former)
-        self._part.models.forget_all_but([model, former])
+        await asyncio.to_thread(self._part.models.forget_all_but, [model, former])
         return f"{what} : en service."
 
     # Pictures
@@ -164,15 +172,17 @@ class RackObeys:
             self._drop(command.id)
         if refusal:
             raise CommandRefusedError(refusal)
-        showing.until = time.monotonic() + seconds
-        return "Image envoyée." if not seconds else f"Images envoyées pendant {seconds:.0f} s."
+        if not seconds:
+            return "Image envoyée."
+        asyncio.get_running_loop().call_later(seconds, self._drop, command.id)
+        return f"Images envoyées pendant {seconds:.0f} s."
 
     def picture(self, said: messages.Picture) -> None:
         for asked in said.ids:
             showing = self._shows.get(asked)
             if showing is not None:
                 showing.bring(said.jpeg)
-                if showing.is_over():
+                if showing.is_in_vain():
                     self._drop(asked)
 
     def said_later(self, said: messages.Answer) -> None:
@@ -196,7 +206,6 @@ class _Showing:
     """Somebody looks at the rack: the newest picture is brought, one at a time; nothing is kept."""
 
     def __init__(self, centre: CentreHttp, path: str) -> None:
-        self.until = float("inf")
         self._centre = centre
         self._path = path
         self._vain = 0
@@ -218,8 +227,8 @@ class _Showing:
         if not self._first.done():
             self._first.set_result(french)
 
-    def is_over(self) -> bool:
-        return self._vain >= _VAIN_PICTURES or time.monotonic() > self.until
+    def is_in_vain(self) -> bool:
+        return self._vain >= _VAIN_PICTURES
 
     def close(self) -> None:
         if self._bringing is not None and self._first.done():

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sqlite3
 import tty
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
-from contracts.facts import SourceStatus, StockAsked, StockObserved
+from contracts.facts import KIND_OF, SourceStatus, StockAsked, StockObserved
 from edge_agents.clock import Clock
 from edge_agents.outbox import Outbox
 from edge_agents.parts.contact import ContactPart
@@ -53,15 +55,16 @@ class Line:
 
 def facts(outbox: Outbox, kind: type) -> list[Any]:
     """Bodies of that kind, from the file itself."""
-    import sqlite3
-
-    import msgspec
-
-    from contracts.facts import KIND_OF
-
     with contextlib.closing(sqlite3.connect(f"file:{outbox.path}?mode=ro", uri=True)) as file:
         rows = file.execute("SELECT body FROM facts WHERE kind = ? ORDER BY rowid", (KIND_OF[kind],)).fetchall()
     return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
+
+def cursor(outbox: Outbox, source: str) -> bytes | None:
+    """As it lies in the file."""
+    with contextlib.closing(sqlite3.connect(f"file:{outbox.path}?mode=ro", uri=True)) as file:
+        row = file.execute("SELECT value FROM cursors WHERE source = ?", (source,)).fetchone()
+    return None if row is None else bytes(row[0])
 
 
 async def test_a_scale_counts_is_restarted_and_unplugged(tmp_path: Path) -> None:
@@ -159,7 +162,32 @@ async def test_a_door_wakes_the_camera_and_each_opening_is_asked_about(tmp_path:
         asked = facts(outbox, StockAsked)
         assert {(one.place, one.reason, one.code) for one in asked} == {("rack-a/Z1", "hidden", "rack-a/Z1")}
         assert len({one.session for one in asked}) == 3
+        assert not any(one.during_absence for one in asked)
         await supervisor.stop()
+
+
+async def test_a_door_that_closed_while_the_agent_was_away_is_asked_about_once(
+    tmp_path: Path, pins: MockFactory
+) -> None:
+    section = ContactSection.model_validate(
+        {"name": "porte-b", "place": "rack-b/Z1", "input": {"pin": 18, "active_low": False}, "open_when": "active"},
+        strict=False,
+    )
+    async with Outbox.open(tmp_path / "o.db", site="atelier", agent="pi-1", clock=Clock()) as outbox:
+        supervisor = Supervisor([ContactPart(section, None)], outbox)
+        supervisor.start()
+        await until(lambda: bool(facts(outbox, SourceStatus)))
+        pins.pin(18).drive_high()
+        await until(lambda: cursor(outbox, "contact:porte-b") == b"true")
+        await supervisor.stop()  # and its pin is let go: the next part finds it low, the door closed
+        for _ in range(2):
+            supervisor = Supervisor([ContactPart(section, None)], outbox)
+            supervisor.start()
+            await until(lambda: supervisor.states[0].status == "running")  # noqa: B023 - awaited in this turn
+            await until(lambda: bool(facts(outbox, StockAsked)))
+            await supervisor.stop()
+        (asked,) = facts(outbox, StockAsked)
+        assert (asked.place, asked.during_absence) == ("rack-b/Z1", True)
 
 
 async def test_a_computer_without_pins_is_said(tmp_path: Path) -> None:
