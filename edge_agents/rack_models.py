@@ -30,8 +30,9 @@ from edge_agents.files import sync_folder, write_durably
 _log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-DETECTOR, JUDGE = "rack-detector.onnx", "slot-judge.onnx"
-FILES: Final = (DETECTOR, "rack-detector.json", JUDGE, "slot-judge.json")
+DETECTOR, JUDGE = "hand-detector.onnx", "slot-judge.onnx"
+NCNN = "hand-detector.ncnn"
+FILES: Final = (DETECTOR, NCNN, "hand-detector.json", JUDGE, "slot-judge.json")
 """What a version may hold; a model without its sheet is refused when it is tried."""
 
 

@@ -166,7 +166,8 @@ class Gate:
         self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
 
     def tips(self, sight: Sight) -> list[tuple[float, float]]:
-        """Where each arm ends: its farthest point from where it reaches in, (x, y).
+        """Where each arm ends: its farthest point from where it reaches in, (x, y). One that meets the border twice may
+        have come in at either, and has two.
 
         Arms that run into one another are told apart no more: then their middle is an end.
         """
@@ -179,12 +180,12 @@ class Gate:
             if len(xs) < _LEAST_ARM_PX:
                 continue
             entries, runs = cv2.connectedComponents((part & (self._border > 0)).astype(np.uint8), connectivity=8)
-            if entries > 2:
+            if entries > 3:
                 found.append((float(xs.mean()), float(ys.mean())))
-                continue
-            in_y, in_x = np.nonzero(runs)
-            far = int(((xs - in_x.mean()) ** 2 + (ys - in_y.mean()) ** 2).argmax())
-            found.append((float(xs[far]), float(ys[far])))
+            for entry in range(1, entries):
+                in_y, in_x = np.nonzero(runs == entry)
+                far = int(((xs - in_x.mean()) ** 2 + (ys - in_y.mean()) ** 2).argmax())
+                found.append((float(xs[far]), float(ys[far])))
         return found
 
     def surroundings(self, sight: Sight) -> float:

@@ -86,6 +86,32 @@ def latency(trips: int, stress: int, linuxcnc: int, as_json: bool) -> None:
     _show(result, as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
 
 
+@command.command()
+@click.option("--calls", default=300, show_default=True, help="Detections a runtime.")
+@click.option("--seconds", default=30.0, show_default=True, help="Length of each watching.")
+@click.option("--palm", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A palm .tflite, as peer.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def vision(calls: int, seconds: float, palm: Path | None, as_json: bool) -> None:
+    """The eyes: hands a second by runtime, an idle rack, four racks on two cores."""
+    from bench.vision import run
+
+    _show(run(calls=calls, seconds=seconds, palm=palm), as_json, _vision_lines)
+
+
+def _vision_lines(result: dict[str, Any]) -> list[str]:
+    rows = [str(result["machine"])]
+    rows.extend(
+        f"hands, {one['runtime']:<9} {one['missing']}"
+        if one.get("missing")
+        else f"hands, {one['runtime']:<9} {one['per_s']:>6}/s  p50 {one['p50_ms']} p99 {one['p99_ms']} ms"
+        for one in result["hands"]
+    )
+    idle = result["idle"]
+    rows.append(f"idle rack: {100 * idle['core_share']:.1f} % of a core, {idle['rss_mb']} MB")
+    rows += [f"one of four racks: {one['fps']} fps, {one['rss_mb']} MB" for one in result["four_racks"]["racks"]]
+    return rows
+
+
 @command.command("rack-days")
 @click.option("--days", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--sessions", default=100, show_default=True, type=click.IntRange(min=1), help="A day.")

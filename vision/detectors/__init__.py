@@ -9,7 +9,12 @@ from typing import Any
 
 from vision.detectors.base import Detection, Detector, DetectorError
 
-DETECTORS = {"onnx": "vision.detectors.onnx:OnnxDetector", "none": "vision.detectors.none:NoDetector"}
+DETECTORS = {
+    "onnx": "vision.detectors.onnx:OnnxDetector",
+    "ncnn": "vision.detectors.ncnn:NcnnDetector",
+    "openvino": "vision.detectors.openvino:OpenVinoDetector",
+    "none": "vision.detectors.none:NoDetector",
+}
 """Name → ``module:class``; each class is called with ``model`` (path or None) and ``threads``."""
 
 

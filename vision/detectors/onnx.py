@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,9 @@ import onnxruntime
 
 from vision.detectors.base import Detection, DetectorError, Frame
 from vision.detectors.letterbox import check_frame, decode, fit
+from vision.detectors.sheet import read_model
 
-MODEL = Path(__file__).resolve().parent.parent / "models" / "rack-detector.onnx"
+MODEL = Path(__file__).resolve().parent.parent / "models" / "hand-detector.onnx"
 """The model that is shipped; its sheet lies beside it (docs/model-card.md)."""
 
 
@@ -26,17 +25,8 @@ class OnnxDetector:
 
     def __init__(self, model: Path | None = None, threads: int = 1) -> None:
         path = model or MODEL
-        try:
-            sheet = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            content = path.read_bytes()
-            self.classes = tuple(str(c) for c in sheet["classes"])
-            self.version = str(sheet["version"])
-            self._side = int(sheet["imgsz"])
-            expected = sheet["sha256"]
-        except (OSError, KeyError, TypeError, ValueError) as problem:
-            raise DetectorError(f"model {path} or its .json sheet cannot be read: {problem}") from problem
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise DetectorError(f"model {path} is not the one that its sheet describes (sha256 differs)")
+        sheet, content = read_model(path)
+        self.classes, self.version, self._side = sheet.classes, sheet.version, sheet.side
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -39,6 +39,7 @@ class JudgePlan:
         out: folder for examples and model.
         pairs: training pairs to render of single places.
         scenes: and of places in whole racks.
+        late: and of places in whole racks of seeds not seen before, weighted twice.
         epochs: passes over them.
         seed: of pairs, weights and order; calibration uses ``seed + 1``.
         batch: pairs a step.
@@ -52,6 +53,7 @@ class JudgePlan:
     out: Path
     pairs: int = 40_000
     scenes: int = 24_000
+    late: int = 0
     epochs: int = 8
     seed: int = 1
     batch: int = 64
@@ -62,12 +64,16 @@ class JudgePlan:
     steps: int | None = None
 
 
-def shipped(out: Path) -> tuple[JudgePlan, JudgePlan]:
-    """How the shipped model was made: single places first, then places of whole racks among them."""
+def shipped(out: Path) -> tuple[JudgePlan, ...]:
+    """How the shipped model was made: single places first, then places of whole racks among them, then new racks."""
     first = JudgePlan(out / "first", pairs=40_000, scenes=0, steps=2000, rate=3e-3)
-    return first, JudgePlan(
-        out, pairs=12_000, scenes=18_436, epochs=5, rate=1.5e-3, steps=970, start=first.out / "slot-judge.pt"
+    second = JudgePlan(
+        out / "second", pairs=12_000, scenes=18_436, steps=970, rate=1.5e-3, start=first.out / "slot-judge.pt"
     )
+    third = JudgePlan(
+        out, pairs=20_000, scenes=18_436, late=5_000, steps=3_320, rate=1.2e-3, start=second.out / "slot-judge.pt"
+    )
+    return first, second, third
 
 
 def make_slot_judge(out: Path, stages: Sequence[JudgePlan] | None = None, calibration: int = 2000) -> Path:
@@ -113,6 +119,7 @@ def train_judge(plan: JudgePlan, more: tuple[Examples, ...] = ()) -> Path:
     sets = (
         render_examples(plan.out / "pairs", plan.pairs, plan.seed),
         *((scene_examples(plan.out / "scenes", plan.scenes, plan.seed + 6),) if plan.scenes else ()),
+        *((scene_examples(plan.out / "late", plan.late, plan.seed + 26),) * 2 if plan.late else ()),
         *more,
     )
     net = SlotNet().to(memory_format=torch.channels_last)
@@ -189,7 +196,15 @@ def write_sheet(model: Path, plans: Sequence[JudgePlan], limits: Limits, figures
     """The JSON sheet beside the model: what it is, what it was trained on, its frozen limits and figures."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     stages = [
-        {"pairs": p.pairs, "scenes": p.scenes, "seed": p.seed, "batch": p.batch, "rate": p.rate, "steps": p.steps}
+        {
+            "pairs": p.pairs,
+            "scenes": p.scenes,
+            "late": p.late,
+            "seed": p.seed,
+            "batch": p.batch,
+            "rate": p.rate,
+            "steps": p.steps,
+        }
         for p in plans
     ]
     sheet = {

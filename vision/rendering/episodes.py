@@ -15,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vision.rendering.dataset import GRIDS, SIZES
 from vision.rendering.hands import Hand, fingertip, make_hand
 from vision.rendering.items import Image, Item
 from vision.rendering.scene import Disturbance, HandPose, Scene, SlotModel
@@ -23,6 +22,8 @@ from vision.rendering.scene import Disturbance, HandPose, Scene, SlotModel
 FPS = 10
 ACTIONS = ("take", "take_two", "return", "nothing", "take_and_put_back")
 _WEIGHTS = (0.36, 0.12, 0.2, 0.26, 0.06)
+_SIZES = ((416, 320), (416, 320), (480, 360), (640, 480), (640, 360))
+_GRIDS = ((4, 3), (4, 3), (4, 3), (3, 2), (5, 3), (5, 3), (4, 2), (3, 3))
 _LIGHTS = ("steady", "steady", "step", "drift", "shadow", "flicker", "bump")
 
 
@@ -104,8 +105,8 @@ class Director:
 
     def __init__(self, seed: int, light: str | None) -> None:
         self.rng = np.random.default_rng((seed, 29))
-        width, height = SIZES[self.rng.integers(len(SIZES))]
-        self.scene = Scene(self.rng, width, height, GRIDS[self.rng.integers(len(GRIDS))])
+        width, height = _SIZES[self.rng.integers(len(_SIZES))]
+        self.scene = Scene(self.rng, width, height, _GRIDS[self.rng.integers(len(_GRIDS))])
         self.light = light or str(self.rng.choice(_LIGHTS))
         self.episode = Episode(rack_of(self.scene), self.light)
         self.gain, self.offset = 1.0, (0.0, 0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -16,18 +15,21 @@ from copeau.commands.vision.common import stop
 @click.option(
     "--episodes", type=click.IntRange(min=0), default=0, help="Hand sessions with their truth, for `vision eval`."
 )
-@click.option("--dataset", type=click.IntRange(min=0), default=0, help="Labelled pictures in the YOLO layout.")
+@click.option(
+    "--dataset", type=click.IntRange(min=0), default=0, help="Labelled pictures of hands, in the YOLO layout."
+)
+@click.option("--photos", type=click.Path(path_type=Path), default=None, help="Real photos, for cut-outs of hands.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def render(out: Path, episodes: int, dataset: int, seed: int) -> None:
+def render(out: Path, episodes: int, dataset: int, photos: Path | None, seed: int) -> None:
     """Render episodes or a data set into OUT; the same seed gives the same pictures."""
-    from vision.rendering.dataset import write_dataset
     from vision.rendering.episodes import write_episodes
+    from vision.rendering.hand_pictures import write_hand_pictures
 
     if not episodes and not dataset:
         raise click.UsageError("say --episodes N or --dataset N")
     try:
         if dataset:
-            write_dataset(out, dataset, max(1, dataset // 5), seed)
+            write_hand_pictures(out, dataset, max(1, dataset // 5), seed, photos)
             click.echo(f"{dataset} pictures and {max(1, dataset // 5)} for validation in {out}")
         if episodes:
             with click.progressbar(
@@ -43,8 +45,7 @@ def render(out: Path, episodes: int, dataset: int, seed: int) -> None:
 @click.command("train")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--judge", "subject", flag_value="judge", help="The slot judge, as the shipped one was made.")
-@click.option("--hands", "subject", flag_value="hands", help="The hand detector.")
-@click.option("--rack", "subject", flag_value="rack", default=True, help="Items and hands (the usual).")
+@click.option("--hands", "subject", flag_value="hands", default=True, help="The hand detector (the usual).")
 @click.option("--images", type=click.IntRange(min=8), default=700, show_default=True)
 @click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True), default=0.3, show_default=True, help="Wall-clock budget."
@@ -76,10 +77,7 @@ def train(
     from vision.training import train as run
 
     budget = None if epochs else hours
-    what: Literal["rack", "hands"] = "hands" if subject == "hands" else "rack"
-    plan = TrainingPlan(
-        out, images, max(8, images // 6), seed, budget, epochs or 30, start=start, subject=what, photos=photos
-    )
+    plan = TrainingPlan(out, images, max(8, images // 6), seed, budget, epochs or 30, start=start, photos=photos)
     try:
         click.echo(run(plan))
     except TrainingUnavailableError as problem:

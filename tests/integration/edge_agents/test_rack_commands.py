@@ -80,7 +80,7 @@ async def test_a_model_is_signed_tried_used_and_taken_back(shop: RackShop) -> No
         return shop.http.keep(path, content)
 
     (shop.directory / "bad").mkdir()
-    (shop.directory / "bad" / "rack-detector.onnx").write_bytes(b"no model" * 100)
+    (shop.directory / "bad" / "hand-detector.onnx").write_bytes(b"no model" * 100)
     model, garbage, broken = pack(MODELS), b"no zip" * 100, pack(shop.directory / "bad")
     for content, signed, by, said in (
         (model, None, signer, "pas signé"),
@@ -100,7 +100,7 @@ async def test_a_model_is_signed_tried_used_and_taken_back(shop: RackShop) -> No
     kept = shop.directory / "outbox-models" / "rack-a" / hashlib.sha256(model).hexdigest()
     assert list(kept.parent.iterdir()) == [kept]
     shop.kill()
-    (kept / "rack-detector.onnx").write_bytes(b"spoilt on disk")
+    (kept / "hand-detector.onnx").write_bytes(b"spoilt on disk")
     shop.again()
     await shop.wait(lambda: len([r for r in shop.said("rack.read") if r.why == "start"]) > 1, "start again", 90)
     assert "cannot be loaded, back to the one before" in shop.log.read_text()

@@ -15,11 +15,12 @@ pytestmark = pytest.mark.train
 )
 def test_a_short_training_gives_a_detector_that_loads(tmp_path: Path) -> None:
     from vision.detectors import make_detector
-    from vision.rendering.dataset import CLASSES, render_example
+    from vision.rendering.hand_pictures import load_material, render_hand_picture
+    from vision.slots import HAND
     from vision.training import TrainingPlan, train
 
     model = train(TrainingPlan(tmp_path, images=64, val_images=16, seed=9, hours=None, epochs=2))
     detector = make_detector("onnx", model)
-    assert detector.classes == CLASSES
-    assert isinstance(detector.detect(render_example(1)[0], 0.01), list)
-    assert model.stat().st_size < 6_000_000
+    assert detector.classes == (HAND,)
+    assert isinstance(detector.detect(render_hand_picture(1, load_material(None))[0], 0.01), list)
+    assert model.stat().st_size < 2_000_000

@@ -33,7 +33,7 @@ def test_what_is_signed_is_what_the_agent_checks(folder: Path, tmp_path: Path) -
     assert isinstance(public, Ed25519PublicKey)
     signature = bytes.fromhex((tmp_path / "v2.zip.sig").read_text())
     public.verify(signature, hashlib.sha256(out.read_bytes()).digest())
-    assert zipfile.ZipFile(out).namelist() == [DETECTOR, "rack-detector.json"]
+    assert zipfile.ZipFile(out).namelist() == [DETECTOR, "hand-detector.json"]
     assert key.stat().st_mode & 0o077 == 0
 
 
@@ -55,7 +55,7 @@ def test_markers_are_drawn(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["sign", "{model}", "{tmp}/o.zip", "--key", "{tmp}/none.pem"], "none.pem"),
-        (["sign", "{model}", "{tmp}/o.zip", "--key", "{model}/rack-detector.json"], "private key"),
+        (["sign", "{model}", "{tmp}/o.zip", "--key", "{model}/hand-detector.json"], "private key"),
         (["sign", "{tmp}", "{tmp}/o.zip", "--key", "{tmp}/k.pem", "--new-key"], "no model"),
         (["markers", "rack-a", "{tmp}/m.svg", "--ids", "one"], "--ids"),
         (["markers", "rack-a", "{tmp}/m.svg", "--ids", "0,1"], ""),
