@@ -1,0 +1,108 @@
+"""``copeau admin verify`` and ``copeau admin anchors``: the journal, checked from outside the centre."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+_DATABASE = click.option("--database", "database_url", help="sqlite:///path or postgresql://user:password@host/name.")
+
+
+@click.command()
+@_DATABASE
+@click.option(
+    "--anchors",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of anchors kept elsewhere; may be given again.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON line.")
+def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> None:
+    """Walk the whole journal: any change, removal, reordering or truncation is named; exits 1 then.
+
+    Reads only, and may run while the centre does. Without --anchors it trusts what lies on this machine.
+    """
+    from central.audit import anchors
+    from central.audit.verifying import Report
+    from central.audit.verifying import verify as walk
+    from central.core.database import Database
+    from central.core.uow import Units
+
+    settings = _settings(database_url)
+
+    async def run() -> Report:
+        database = Database(settings.database_url)
+        try:
+            async with Units(database, settings).reading() as uow:
+                own = anchors.folder(settings) / anchors.EXPORTED
+                return await walk(uow, [*files, *([own] if own.is_file() else [])])
+        finally:
+            await database.close()
+
+    report = _said(run())
+    if as_json:
+        click.echo(json.dumps(asdict(report), ensure_ascii=False))
+    else:
+        click.echo(
+            f"{report.entries} lignes, {report.anchors} ancres, {report.notes_erased} textes effacés par un acte écrit."
+        )
+        for finding in report.findings:
+            click.echo(f"✗ {finding.text}")
+        if report.is_whole:
+            click.echo(f"Le journal est entier. Fin : ligne {report.last}, {report.hash}")
+    sys.exit(0 if report.is_whole else 1)
+
+
+@click.command()
+@_DATABASE
+def anchors(database_url: str | None) -> None:
+    """Write the journal's anchors to the standard output, to be kept elsewhere: a stick, a share, another site."""
+    from central.audit import anchors as kept
+    from central.core.database import Database
+    from central.core.uow import Units
+
+    settings = _settings(database_url)
+
+    async def run() -> list[str]:
+        database = Database(settings.database_url)
+        try:
+            async with Units(database, settings).reading() as uow:
+                return [anchor.line for anchor in reversed(await kept.anchors(uow))]
+        finally:
+            await database.close()
+
+    for line in _said(run()):
+        click.echo(line)
+
+
+def _settings(database_url: str | None) -> Any:
+    from pydantic import ValidationError
+
+    from central.core.settings import Settings
+
+    try:
+        return Settings() if database_url is None else Settings(database_url=database_url)
+    except ValidationError as error:
+        raise click.UsageError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
+
+
+def _said(work: Any) -> Any:
+    """What the database or the disk refuses, in one sentence; exit code 2."""
+    from sqlalchemy.exc import DBAPIError
+
+    from central.core.secrets import OpenFileError
+
+    try:
+        return asyncio.run(work)
+    except DBAPIError as error:
+        click.echo(f"copeau admin: {str(error.orig).strip()}", err=True)
+    except (OSError, OpenFileError) as error:
+        click.echo(f"copeau admin: {error}", err=True)
+    sys.exit(2)
