@@ -34,12 +34,13 @@ class Table:
 def csv_lines(table: Table, zone: ZoneInfo) -> Iterator[str]:
     """As a French spreadsheet opens it by a double click: UTF-8 with its mark, semicolons, decimal comma, local time.
 
-    A text that would be taken for a formula gets an apostrophe before it.
+    A text that would be taken for a formula gets an apostrophe before it. Without columns: rows that follow others.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter=";", lineterminator="\r\n")
-    buffer.write("\ufeff")
-    writer.writerow([_plain(title, zone) for title in table.columns])
+    if table.columns:
+        buffer.write("\ufeff")
+        writer.writerow([_plain(title, zone) for title in table.columns])
     for row in table.rows:
         writer.writerow([_plain(cell, zone) for cell in row])
         if buffer.tell() > 1 << 16:
