@@ -11,6 +11,7 @@ import contextlib
 import logging
 import random
 import secrets
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +80,8 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._up_listeners: list[Callable[[], None]] = []
         self.on_message: Callable[[topics.Address, bytes, bool], None] = lambda _address, _payload, _retained: None
+        self.secure: Callable[[], ssl.SSLContext] | None = None
+        """Makes what TLS needs, for each connection anew; None: a plain connection."""
         self.up = False
         self.problem = ""
         """Why there is no broker, for the page and the log; empty while there is one."""
@@ -180,7 +183,12 @@ class Link:
             client.set_auth_credentials(self._settings.broker_user, self._settings.broker_password)
         self._client = client
         async with asyncio.timeout(_CONNECT_S):
-            await client.connect(self._settings.broker_host, self._settings.broker_port, keepalive=_KEEPALIVE_S)
+            await client.connect(
+                self._settings.broker_host,
+                self._settings.broker_port,
+                ssl=False if self.secure is None else self.secure(),
+                keepalive=_KEEPALIVE_S,
+            )
         for channel in topics.WRITTEN_BY_AGENT:
             client.subscribe(f"{topics.ROOT}/{site}/+/{channel}", qos=1)
         client.subscribe(topics.presence(site), qos=1)

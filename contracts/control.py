@@ -245,6 +245,10 @@ class AgentState(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[PartState] = []
     disk_used: float | None = None
     """Share of the outbox's allowed size, 0–1."""
+    disk_free: UpTo | None = None
+    """Bytes free on the outbox's disk."""
+    cert_until: Aware | None = None
+    """End of the agent's certificate; null without one."""
 
 
 # Bodies that settle sequence numbers without being facts of the floor. They travel as ordinary envelopes whose own

@@ -178,4 +178,4 @@ def _identity_in(payload: bytes) -> Identity | None:
 
 def is_name(text: str) -> bool:
     """Whether `text` can name a site or an agent (and so be one level of a topic)."""
-    return _NAME.match(text) is not None
+    return _NAME.fullmatch(text) is not None

@@ -13,7 +13,7 @@ from copeau import __version__
 _HELP = {
     "demo": "A living shop on this machine.",
     "central": "The service on the NAS.",
-    "agent": "The process on a Pi: run | check CONFIG.toml.",
+    "agent": "The process on a Pi: enrol URL | run | check CONFIG.toml.",
     "scan": "Decode the codes in images.",
     "vision": "Render, train, evaluate, watch.",
     "cnc": "What a controller offers; its facts as they come.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from importlib import metadata
 
 from contracts.facts import AgentStarted, SourceStatus
@@ -12,8 +13,10 @@ from edge_agents.centre_http import CentreHttp
 from edge_agents.clock import Clock
 from edge_agents.commands import Commands
 from edge_agents.config import AgentConfig
+from edge_agents.identity import Identity
 from edge_agents.link import Link
 from edge_agents.outbox import ALERT_AT, Fact, Outbox, OutboxError
+from edge_agents.renewal import Renewal
 from edge_agents.supervisor import Part, Supervisor
 from edge_agents.uplink import Settings, Uplink
 
@@ -56,23 +59,28 @@ class Agent:
                 parts=lambda: supervisor.states,
                 obey=commands.take,
                 on_present=supervisor.centre_present,
+                cert_until=_end_of(centre.enrolled),
                 settings=Settings(heartbeat_s=centre.heartbeat_s, resend_s=centre.resend_s),
             )
             supervisor.changed = uplink.state_changed
             supervisor.start()
-            sending = asyncio.create_task(uplink.run(), name="uplink")
-            watching = asyncio.create_task(_watch_room(outbox), name="room")
+            tasks = [
+                asyncio.create_task(uplink.run(), name="uplink"),
+                asyncio.create_task(_watch_room(outbox), name="room"),
+            ]
+            if centre.enrolled is not None:
+                tasks.append(asyncio.create_task(Renewal(centre.enrolled, outbox).run(), name="renewal"))
             try:
-                done, _ = await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
             finally:
                 await commands.close()
                 await supervisor.stop()
                 await asyncio.wait([asyncio.create_task(uplink.say_offline())], timeout=_LEAVE_WITHIN_S)
-                for task in (sending, watching):
+                for task in tasks:
                     task.cancel()
-                await asyncio.wait([sending, watching], timeout=_LEAVE_WITHIN_S)
+                await asyncio.wait(tasks, timeout=_LEAVE_WITHIN_S)
 
     async def _say_started(self, outbox: Outbox) -> None:
         facts = [Fact(AgentStarted(version=VERSION, clean=outbox.was_clean, config=self._config.agent.name))]
@@ -86,6 +94,18 @@ class Agent:
             await outbox.put(facts)
         except OutboxError as error:
             _log.error("start not written: %s", error)
+
+
+def _end_of(identity: Identity | None) -> Callable[[], datetime | None]:
+    """The end of the certificate that is on disk, read again at each heartbeat."""
+
+    def until() -> datetime | None:
+        try:
+            return None if identity is None else identity.until()
+        except (OSError, ValueError):
+            return None
+
+    return until
 
 
 async def _watch_room(outbox: Outbox) -> None:
@@ -120,7 +140,7 @@ def make_parts(config: AgentConfig) -> list[Part]:
         from edge_agents.rack_models import Models
         from edge_agents.spool import Spool
 
-        http = CentreHttp(config.centre.http_address, config.centre.ca)
+        http = CentreHttp(config.centre.http_address, config.centre.trusted, identity=config.centre.shown)
         kept, beside = config.pictures, config.outbox.path
         spool = Spool(
             kept.folder or beside.with_name(f"{beside.stem}-pictures"),
@@ -153,7 +173,9 @@ def make_parts(config: AgentConfig) -> list[Part]:
         from edge_agents.parts.machine import MachinePart
         from edge_agents.parts.programmes import Exchange
 
-        exchange = Exchange(config.centre.http_address, config.centre.programmes_s, config.centre.ca)
+        exchange = Exchange(
+            config.centre.http_address, config.centre.programmes_s, config.centre.trusted, config.centre.shown
+        )
         for source in config.machine:
             guard = GuardPart(source, config.outbox.path.parent) if source.machine.guard is not None else None
             parts += [MachinePart(source, exchange, guard), *([guard] if guard is not None else [])]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import ssl
 from pathlib import Path
 from typing import Final
 
 import httpx
+
+_log = logging.getLogger(__name__)
 
 _HTTP_S: Final = 30.0
 
@@ -24,21 +27,38 @@ class CentreUnavailableError(Exception):
 class CentreHttp:
     """The centre's pages at one address."""
 
-    def __init__(self, base: str, ca: Path | None = None, *, patience_s: float = _HTTP_S) -> None:
-        """`ca`: of a centre whose certificate the shop made itself."""
+    def __init__(
+        self, base: str, ca: Path | None = None, *, identity: Path | None = None, patience_s: float = _HTTP_S
+    ) -> None:
+        """`ca`: of a centre whose certificate the shop made itself. `identity`: our key and certificate, PEM."""
         self.base = base.rstrip("/")
         self._ca = ca
+        self._identity = identity
+        self._shown = 0
         self._patience_s = patience_s
         self._trust: ssl.SSLContext | None = None
 
     def client(self) -> httpx.AsyncClient:
         if self._trust is None:  # reading the certificates takes a tenth of a second on a Pi: once
             self._trust = ssl.create_default_context(cafile=self._ca)
+        self._show_identity()
         return httpx.AsyncClient(timeout=self._patience_s, verify=self._trust, trust_env=False)  # in the shop: no proxy
 
     def address(self, path: str) -> str:
         """Always the centre's own: a command can name a path, no other host."""
         return f"{self.base}/{path.lstrip('/')}"
+
+    def _show_identity(self) -> None:
+        """The certificate that is on disk now: it is renewed while this process runs."""
+        if self._identity is None or self._trust is None:
+            return
+        try:
+            changed = self._identity.stat().st_mtime_ns
+            if changed != self._shown:
+                self._trust.load_cert_chain(self._identity)
+                self._shown = changed
+        except (OSError, ssl.SSLError) as error:
+            _log.error("%s cannot be shown to the centre: %s", self._identity, error)
 
     async def fetch(self, path: str, sha256: str, size: int) -> bytes:
         """What has that hash and size. Raises CentreUnavailableError."""
@@ -68,6 +88,7 @@ class CentreHttp:
         try:
             headers = {"content-type": kind}
             if client is not None:
+                self._show_identity()
                 reply = await client.put(self.address(path), content=content, headers=headers)
             else:
                 async with self.client() as own:

@@ -125,6 +125,12 @@ def _parse(table: Mapping[str, Any], directory: Path, complaints: list[tuple[_Wh
     if complaints:
         return None
     config = AgentConfig(**made)
+    card = None if config.centre.enrolled is None else config.centre.enrolled.card
+    for key, said, enrolled in (
+        ("name", config.agent.name, card and card.name), ("site", config.agent.site, card and card.site),
+    ):  # fmt: skip
+        if enrolled is not None and said != enrolled:
+            complaints.append((("agent", key), f"this agent is enrolled as `{enrolled}`: write so, or enrol it again"))
     names = config.part_names
     complaints += [
         (_where_named(config, name), f"two parts are called `{name}`: their facts could not be told apart")

@@ -158,6 +158,15 @@ class Outbox:
 
     # Facts in
 
+    @property
+    def disk_free(self) -> int | None:
+        """Bytes free on the disk of the file; None when the system does not say."""
+        try:
+            found = os.statvfs(self.path)
+        except OSError:
+            return None
+        return found.f_bavail * found.f_frsize
+
     async def put(self, new: Sequence[Fact], cursors: Mapping[str, Any] | None = None) -> list[int]:
         """Write facts, and the cursors of the sources that gave rise to them, in one transaction.
 

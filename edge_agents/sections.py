@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -17,6 +18,7 @@ from pydantic import (
 
 from cnc_bridge.drivers.gpio.settings import Input
 from contracts.envelope import NAME_PATTERN
+from edge_agents.identity import Identity, IdentityError
 from edge_agents.link import Broker
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
@@ -57,6 +59,10 @@ class AgentSection(Section):
 class CentreSection(Section):
     """The broker through which the centre is reached, and the protocol's patience."""
 
+    identity: Annotated[
+        _Path | None,
+        Field(description="folder that `copeau agent enrol` wrote: who this agent is and where the centre is"),
+    ] = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     username: str | None = None
@@ -76,14 +82,39 @@ class CentreSection(Section):
         float, Field(ge=0.5, le=86_400, strict=False, description="how often a machine's programmes are looked at")
     ] = 60.0
 
+    @cached_property
+    def enrolled(self) -> Identity | None:
+        """Raises edge_agents.identity.IdentityError."""
+        return None if self.identity is None else Identity.load(self.identity)
+
+    @property
+    def trusted(self) -> Path | None:
+        """The authority of the centre's certificate; None: those that the system trusts."""
+        return self.ca or (None if self.enrolled is None else self.enrolled.ca)
+
+    @property
+    def shown(self) -> Path | None:
+        """What the agent shows to the centre's pages: key and certificate, PEM."""
+        return None if self.enrolled is None else self.enrolled.pem
+
     @property
     def http_address(self) -> str:
         """Where programmes are fetched from and brought to; unless said, port 8000 beside the broker."""
+        if self.http is None and self.enrolled is not None:
+            return self.enrolled.http
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.http or f"http://{host}:8000"
 
     @model_validator(mode="after")
     def _whole(self) -> CentreSection:
+        given = {"host", "port", "username", "password", "password_file", "tls", "ca", "client_cert", "client_key"}
+        if self.identity is not None:
+            if double := sorted(given & self.model_fields_set):
+                raise ValueError(f"`identity` says it already: remove {', '.join(f'`{name}`' for name in double)}")
+            try:
+                _ = self.enrolled
+            except IdentityError as error:
+                raise ValueError(str(error)) from error
         if (self.client_cert is None) != (self.client_key is None):
             raise ValueError("`client_cert` and `client_key` go together")
         secure = self.tls or (self.http or "").startswith("https")
@@ -96,6 +127,12 @@ class CentreSection(Section):
         return self
 
     def broker(self) -> Broker:
+        if self.enrolled is not None:
+            card = self.enrolled.card
+            return Broker(
+                host=card.host, port=card.broker_port, tls=card.broker_tls, ca=self.enrolled.ca,
+                client_cert=self.enrolled.pem if card.broker_tls else None, version=5 if self.mqtt == "5" else 4,
+            )  # fmt: skip
         secret = None if self.password is None else self.password.get_secret_value()
         if self.password_file is not None:
             secret = self.password_file.read_text(encoding="utf-8").splitlines()[0]

@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -79,6 +80,7 @@ class Uplink:
         parts: Callable[[], list[PartState]] = list,
         obey: Callable[[Command], None] = lambda _: None,
         on_present: Callable[[], None] = lambda: None,
+        cert_until: Callable[[], datetime | None] = lambda: None,
         settings: Settings = Settings(),  # noqa: B008 - an immutable tuple
     ) -> None:
         self._outbox = outbox
@@ -88,6 +90,7 @@ class Uplink:
         self._version = version
         self._parts = parts
         self._on_present = on_present
+        self._cert_until = cert_until
         self._lanes = {stream: _Lane(stream) for stream in STREAMS}
         self._present = False
         self._leaving = False
@@ -431,6 +434,8 @@ class Uplink:
                 samples=streams["samples"],
                 parts=self._parts(),
                 disk_used=round(self._outbox.used, 4),
+                disk_free=self._outbox.disk_free,
+                cert_until=self._cert_until(),
             )
         )
 

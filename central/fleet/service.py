@@ -51,6 +51,8 @@ class AgentView:
     facts_pending: int
     samples_pending: int
     disk_used: float | None
+    disk_free: int | None
+    cert_until: datetime | None
     parts: list[dict[str, Any]]
 
 
@@ -117,6 +119,7 @@ async def record(uow: UnitOfWork, state: AgentState, *, retained: bool = False) 
         agent.facts_pending = state.facts.pending if state.facts else 0
         agent.samples_pending = state.samples.pending if state.samples else 0
         agent.disk_used = state.disk_used
+        agent.disk_free, agent.cert_until = state.disk_free, state.cert_until
         agent.parts = parts
         await _watch_disk(uow, state)
     elif changed:
@@ -152,6 +155,8 @@ async def agents(uow: UnitOfWork) -> list[AgentView]:
             facts_pending=a.facts_pending,
             samples_pending=a.samples_pending,
             disk_used=a.disk_used,
+            disk_free=a.disk_free,
+            cert_until=a.cert_until,
             parts=a.parts,
         )
         for a in await uow.session.scalars(select(FleetAgent).order_by(FleetAgent.agent))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from contracts.enrolment import parse_invitation
+from edge_agents import identity as enrolling
 from edge_agents.agent import Agent
 from edge_agents.config import AgentConfig, ConfigError, load
 from edge_agents.outbox import OutboxError
@@ -41,6 +43,49 @@ def check(config: Path) -> None:
     tree = _load(config)
     names = ", ".join(tree.part_names) or "no part yet"
     click.echo(f"{config}: good. Agent {tree.agent.name} of {tree.agent.site}: {names}.")
+
+
+@command.command()
+@click.argument("url")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("agent.toml"),
+    show_default=True,
+    help="Its configuration; written when it is not there yet. The identity is kept in the folder beside it.",
+)
+def enrol(url: str, config: Path) -> None:
+    """Make this agent one of the shop's. URL: shown with its QR by the centre's page Agents, good for 15 minutes."""
+    folder = config.absolute().parent / "identity"
+    try:
+        identity = asyncio.run(enrolling.enrol(parse_invitation(url), folder))
+    except (ValueError, enrolling.IdentityError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    card = identity.card
+    click.echo(f"{card.name} ({card.site}) est enrôlé ; son certificat vaut jusqu'au {identity.until():%d/%m/%Y}.")
+    if not config.exists():
+        config.write_text(_FIRST_CONFIG.format(name=card.name, site=card.site), encoding="utf-8")
+        click.echo(f"{config} est écrit : y décrire ses sources, puis : copeau agent run {config}")
+        return
+    try:
+        tree = load(config)
+    except ConfigError as error:
+        click.echo("\n".join(error.lines), err=True)
+        sys.exit(2)
+    if tree.centre.identity is None:
+        click.echo(f'Dans {config}, section [centre], écrire seulement : identity = "identity"')
+
+
+_FIRST_CONFIG = """\
+# L'agent {name}. Ses sources s'ajoutent en dessous : [[rack]], [[scanner]], [[scale]], [[contact]], [[machine]].
+[agent]
+name = "{name}"
+site = "{site}"
+
+[centre]
+identity = "identity"
+"""
 
 
 def _load(path: Path) -> AgentConfig:

@@ -53,6 +53,8 @@ class Exchange(NamedTuple):
     every_s: float = 60.0
     ca: Path | None = None
     """Of a centre whose certificate the shop made itself."""
+    identity: Path | None = None
+    """This agent's key and certificate, PEM."""
 
 
 class TextUnavailableError(Exception):
@@ -340,7 +342,7 @@ class _Centre:
     """Texts of the centre, by hash, over HTTP."""
 
     def __init__(self, exchange: Exchange) -> None:
-        self._http = CentreHttp(exchange.http, exchange.ca)
+        self._http = CentreHttp(exchange.http, exchange.ca, identity=exchange.identity)
 
     async def fetch(self, path: str, sha256: str, size: int) -> bytes:
         """The text of that hash and size. Raises TextUnavailableError."""
