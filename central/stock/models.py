@@ -189,18 +189,28 @@ class Level(Base):
     """The first time of anything known about this item at this place."""
 
 
-APPEND_ONLY_SQLITE = tuple(
-    f"CREATE TRIGGER IF NOT EXISTS stock_movements_no_{verb} BEFORE {verb} ON stock_movements "
-    f"BEGIN SELECT RAISE(ABORT, 'the stock ledger is append-only'); END"
-    for verb in ("UPDATE", "DELETE")
+_REFUSED = "the stock ledger is append-only"
+_KEPT = "id, event, item_id, place_id, qty, at, recorded_at, kind, operation, uncertain"
+"""Everything of a movement but the person, whose link to it is cut one day (`central.privacy`)."""
+APPEND_ONLY_SQLITE = (
+    f"""CREATE TRIGGER IF NOT EXISTS stock_movements_no_UPDATE BEFORE UPDATE OF {_KEPT} ON stock_movements
+        BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS stock_movements_forget_only BEFORE UPDATE OF person ON stock_movements
+        WHEN NEW.person IS NOT NULL BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS stock_movements_no_DELETE BEFORE DELETE ON stock_movements
+        BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END""",
 )
 APPEND_ONLY_POSTGRESQL = (
-    """CREATE OR REPLACE FUNCTION copeau_append_only() RETURNS trigger LANGUAGE plpgsql AS
-       $$ BEGIN RAISE EXCEPTION 'the stock ledger is append-only'; END $$""",
-    """CREATE OR REPLACE TRIGGER stock_movements_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON stock_movements
+    f"""CREATE OR REPLACE FUNCTION copeau_append_only() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION '{_REFUSED}'; END $$""",
+    """CREATE OR REPLACE TRIGGER stock_movements_append_only BEFORE DELETE OR TRUNCATE ON stock_movements
        FOR EACH STATEMENT EXECUTE FUNCTION copeau_append_only()""",
+    """CREATE OR REPLACE TRIGGER stock_movements_forget_only BEFORE UPDATE ON stock_movements FOR EACH ROW
+       WHEN (NEW.person IS NOT NULL
+             OR to_jsonb(NEW.*) - 'person'::text IS DISTINCT FROM to_jsonb(OLD.*) - 'person'::text)
+       EXECUTE FUNCTION copeau_append_only()""",
 )
-"""To be run by the migration that creates the ledger."""
+"""Run where the ledger is created, and by migration 0010 where it stands already."""
 
 
 def _listen(statement: str, dialect: str) -> None:

@@ -88,9 +88,14 @@ def _settings(database_url: str | None) -> Any:
     from central.core.settings import Settings
 
     try:
-        return Settings() if database_url is None else Settings(database_url=database_url)
+        settings = Settings() if database_url is None else Settings(database_url=database_url)
     except ValidationError as error:
         raise click.UsageError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
+    file = Path(settings.database_url.removeprefix("sqlite:///"))
+    if settings.database_url.startswith("sqlite:///") and not file.is_file():
+        click.echo(f"copeau admin: {file}: no such database", err=True)
+        sys.exit(2)
+    return settings
 
 
 def _said(work: Any) -> Any:

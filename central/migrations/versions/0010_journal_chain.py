@@ -1,5 +1,7 @@
 """The journal becomes a chain: what was written before is chained in its order, its free texts go into their own rows.
 
+The ledger lets the link between a movement and a person be cut, and nothing else; runs of the retention table.
+
 Revision ID: 0010
 Revises: 0009
 """
@@ -17,6 +19,7 @@ from alembic import op
 
 from central.audit.models import APPEND_ONLY
 from central.core import types
+from central.stock.models import APPEND_ONLY_POSTGRESQL, APPEND_ONLY_SQLITE
 
 revision = "0010"
 down_revision = "0009"
@@ -25,15 +28,38 @@ depends_on = None
 
 _FREE = ("comment",)
 """Keys of a detail that hold what a person typed."""
+_REFUSED = "the stock ledger is append-only"
+_FORMER_SQLITE = tuple(
+    f"CREATE TRIGGER stock_movements_no_{verb} BEFORE {verb} ON stock_movements "
+    f"BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+_FORMER_POSTGRESQL = (
+    """CREATE TRIGGER stock_movements_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON stock_movements
+       FOR EACH STATEMENT EXECUTE FUNCTION copeau_append_only()""",
+)
 
 
 def upgrade() -> None:
     _tables()
     _chain()
     _triggers()
+    _ledger(APPEND_ONLY_SQLITE, APPEND_ONLY_POSTGRESQL)
+    op.create_table(
+        "retention_run",
+        sa.Column("id", types.BigId, autoincrement=True, nullable=False),
+        sa.Column("rule", sa.String(24), nullable=False),
+        sa.Column("at", types.UtcDateTime(), nullable=False),
+        sa.Column("gone", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_retention_run")),
+    )
+    op.create_index("ix_retention_run_rule_at", "retention_run", ["rule", "at"])
 
 
 def downgrade() -> None:
+    op.drop_table("retention_run")
+    _ledger(_FORMER_SQLITE, _FORMER_POSTGRESQL)
     connection = op.get_bind()
     if connection.dialect.name == "sqlite":
         for name in connection.scalars(
@@ -131,6 +157,18 @@ def _chain() -> None:
         for name, (salt, text) in notes.items():
             connection.execute(note.insert().values(entry_id=number, name=name, salt=salt, text=text))
     op.drop_table("audit_entry_former")
+
+
+def _ledger(sqlite: tuple[str, ...], postgresql: tuple[str, ...]) -> None:
+    """Other triggers on the stock ledger."""
+    if op.get_bind().dialect.name == "sqlite":
+        for name in ("no_UPDATE", "no_DELETE", "forget_only"):
+            op.execute(f"DROP TRIGGER IF EXISTS stock_movements_{name}")
+    else:
+        for name in ("append_only", "forget_only"):
+            op.execute(f"DROP TRIGGER IF EXISTS stock_movements_{name} ON stock_movements")
+    for statement in sqlite if op.get_bind().dialect.name == "sqlite" else postgresql:
+        op.execute(statement)
 
 
 def _triggers() -> None:
