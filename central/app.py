@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -16,13 +17,19 @@ from fastapi import FastAPI
 from central import migrations
 from central.alerts import routes as alerts_routes
 from central.alerts import service as alerts
+from central.audit.keeping import Keeper
+from central.core.access import OpenGate, check_routes, routes_of
 from central.core.database import Database, DatabaseBusy
 from central.core.facts import Consumers
 from central.core.settings import Settings
+from central.core.shield import Shield
 from central.core.sweeps import Sweeps
 from central.core.uow import UnitOfWork, Units
 from central.fleet import consumers as fleet_consumers
+from central.fleet import routes as fleet_routes
 from central.fleet import service as fleet
+from central.fleet.identifying import DeviceGate
+from central.fleet.trust import Trust
 from central.inbox import quarantine
 from central.inbox import routes as inbox_routes
 from central.inbox.service import Inbox
@@ -33,6 +40,13 @@ from central.machines import consumers as machines_consumers
 from central.machines import routes as machines_routes
 from central.machines import sweeps as machines_sweeps
 from central.people import consumers as people_consumers
+from central.people import links
+from central.people.identity import PersonGate
+from central.people.keys import Keys
+from central.people.passwords import Hashing
+from central.people.signing_in import Door
+from central.privacy import enforcing as privacy_sweeps
+from central.privacy import remembering, retention
 from central.programmes import consumers as programmes_consumers
 from central.programmes import routes as programmes_routes
 from central.programmes import sweeps as programmes_sweeps
@@ -64,9 +78,10 @@ _CONSUMERS = (
     work_consumers,
 )
 """Lower features first: what they write is there when the higher ones look."""
-_SWEEPS = (racks_sweeps, stock_sweeps, machines_sweeps, programmes_sweeps, work_sweeps)
+_SWEEPS = (racks_sweeps, stock_sweeps, machines_sweeps, programmes_sweeps, work_sweeps, privacy_sweeps)
 _ROUTERS = (
     inbox_routes,
+    fleet_routes,
     live_routes,
     alerts_routes,
     racks_routes,
@@ -83,16 +98,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     `DatabaseBusy`.
     """
     centre = Centre(settings or Settings())
-    app = FastAPI(title="Copeau", lifespan=centre.lifespan, version=metadata.version("copeau"))
+    app = FastAPI(
+        title="Copeau",
+        lifespan=centre.lifespan,
+        version=metadata.version("copeau"),
+        openapi_url=None,  # what the API looks like is in docs/, not for whoever asks
+    )
+    app.add_middleware(Shield)
     app.state.centre = centre
     app.state.settings = centre.settings
     app.state.units = centre.units
     app.state.inbox = centre.inbox
     app.state.live = centre.live
     app.state.link = centre.link
+    app.state.gate = centre.gate
+    app.state.devices = centre.devices
+    app.state.door = centre.door
     app.state.rack_pictures = Pictures()
     for module in _ROUTERS:
         app.include_router(module.router)
+    check_routes(routes_of(app))
     return app
 
 
@@ -105,10 +130,21 @@ class Centre:
         self.units = Units(self.database, settings)
         self.consumers = Consumers()
         self.sweeps = Sweeps()
+        self.keys = Keys(settings)
+        self.gate: OpenGate | PersonGate = (
+            OpenGate() if settings.access == "open" else PersonGate(self.units, self.keys)
+        )
+        self.devices = DeviceGate(self.units)
+        if isinstance(self.gate, PersonGate):
+            self.gate.devices = self.devices
+        self.door = Door(self.units, self.keys, Hashing())
         self.link = Link(settings, self.units.clock)
         self.inbox = Inbox(self.units, self.consumers, self.link, _alarm, self.link.set_present)
         self.live = Live(self.units, self.link, (LinkDown,))
         self.notebook = fleet.Notebook()
+        self.trust: Trust | None = None
+        """From `open` on, where anything goes over TLS."""
+        self.journal = Keeper(self.units, _alarm)
         self._is_open = False
         self.link.on_message = self._route
         self.link.on_up(self.live.wake)
@@ -135,6 +171,14 @@ class Centre:
         async with self.database.engine.begin() as connection:
             await connection.run_sync(migrations.upgrade)
         await self._open_vault()
+        await self._open_door()
+        if self.settings.tls_port is not None or self.settings.broker_tls:
+            self.trust = Trust(self.settings, self.units)
+            await self.trust.open()
+        if self.settings.broker_tls and self.trust is not None:
+            self.link.secure = self.trust.broker_context
+        await self.journal.open()
+        await self._keep_promises()
         again = await self.inbox.rerun_after_upgrade(metadata.version("copeau"))
         if again:
             log.info("%d facts of the quarantine are understood by this version", again)
@@ -149,6 +193,21 @@ class Centre:
         self.sweeps.every(3600.0, "inbox.purge", self.inbox.purge)
         self.sweeps.every(3600.0, "quarantine.purge", quarantine.purge)
         self.sweeps.start(self.units)
+        self.journal.start()
+
+    async def _open_door(self) -> None:
+        """Ready to let persons in; without an owner yet, each start says a link for the first one in the log."""
+        await asyncio.to_thread(self.keys.open)
+        if isinstance(self.gate, OpenGate):
+            log.warning(
+                "open without a password: pages answer on this machine only (COPEAU_ACCESS=accounts closes them)"
+            )
+            return
+        self.sweeps.every(60.0, "people.seen", self.gate.write_seen)
+        async with self.units.begin() as uow:
+            token = await links.setup_token(uow)
+        if token is not None:
+            log.warning("first start: become the owner of this centre at %s/bienvenue/%s", self.settings.address, token)
 
     async def _open_vault(self) -> None:
         """The key of the pictures, made at the first start; those of a key that was lost are gone, and it is said."""
@@ -159,12 +218,23 @@ class Centre:
         if gone:
             log.error("%d rack pictures were sealed under a key that is lost: removed", gone)
 
+    async def _keep_promises(self) -> None:
+        """The retention table must be readable; who was erased stays so, whatever backup was put back."""
+        retention.rules(self.settings.data_dir)
+        async with self.units.begin() as uow:
+            again = await remembering.erase_again(uow)
+        if again:
+            log.warning("%d persons of an older backup had been erased since: erased again", again)
+
     async def close(self) -> None:
         if not self._is_open:
             return
         self._is_open = False
         await self.sweeps.stop()
+        await self.journal.stop()
         await self.link.stop()
+        if self.trust is not None:
+            await self.trust.close()
         await self.inbox.stop()
         await self.live.stop()
         await self.database.close()

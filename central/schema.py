@@ -11,7 +11,9 @@ import central.fleet.models
 import central.inbox.models
 import central.items.models
 import central.machines.models
+import central.people.account_models
 import central.people.models
+import central.privacy.models
 import central.programmes.models
 import central.racks.models
 import central.stock.models

@@ -14,17 +14,17 @@ from collections.abc import Iterator
 
 import psycopg
 import uvicorn
-from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 
 from central.app import Centre, create_app
 from central.core.database import DatabaseBusy
 from central.core.settings import Settings
+from central.listening import LOCAL, Listener, ListeningServer, PlainDoor, listeners
+from central.live.service import Live
 
 log = logging.getLogger(__name__)
 
 _GRACE_S = 5
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 _PATIENCE_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -32,8 +32,12 @@ class CannotStart(RuntimeError):
     """One sentence for the person who starts it."""
 
 
-class _Server(uvicorn.Server):
+class _Server(ListeningServer):
     """Ends the open event streams first: they would otherwise be waited for."""
+
+    def __init__(self, config: uvicorn.Config, more: list[Listener], live: Live) -> None:
+        super().__init__(config, more)
+        self._live = live
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,8 +52,7 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        assert isinstance(self.config.app, FastAPI)
-        self.config.app.state.live.hub.close()
+        self._live.hub.close()
         await super().shutdown(sockets)
 
 
@@ -60,9 +63,14 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    if settings.host not in _LOCAL:
+    if settings.access == "open" and settings.host not in LOCAL:
+        raise CannotStart(
+            f"a centre without passwords (COPEAU_ACCESS=open) listens on this machine only, not on {settings.host}: "
+            "use 127.0.0.1, or COPEAU_ACCESS=accounts"
+        )
+    if settings.host not in LOCAL and settings.tls_port is None:
         log.warning(
-            "pages and terminals have no log-in yet: whoever reaches %s:%s may read and write everything",
+            "whoever listens on the network of %s:%s reads pages and passwords: set COPEAU_TLS_PORT=8443",
             settings.host,
             settings.port,
         )
@@ -70,8 +78,9 @@ async def _serve(settings: Settings) -> None:
     centre: Centre = app.state.centre
     await _open(centre)
     _tune()
+    door = app if settings.host in LOCAL or settings.tls_port is None else PlainDoor(app, settings.tls_port)
     config = uvicorn.Config(
-        app,
+        door,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -80,9 +89,11 @@ async def _serve(settings: Settings) -> None:
         lifespan="on",
     )
     try:
-        await _Server(config).serve()
+        await _Server(config, listeners(settings, centre.trust), centre.live).serve()
     except SystemExit as error:  # uvicorn's word for a port that is taken; it has logged which
         raise CannotStart(f"cannot listen on {settings.host}:{settings.port}") from error
+    except OSError as error:  # another listener's port, or a given certificate
+        raise CannotStart(str(error)) from error
     finally:
         await centre.close()
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Request
 from pydantic import BaseModel
 
+from central.core.access import devices, identity_of, public
 from central.inbox.service import DatabaseAway, Inbox
 from contracts.envelope import MAX_MESSAGE_BYTES, NAME_PATTERN, Stream, decode
 
@@ -39,12 +40,13 @@ def _inbox(request: Request) -> Inbox:
     return inbox
 
 
-@router.post("/facts")
+@router.post("/facts", dependencies=[devices(only="terminal")])
 async def post_facts(request: Request) -> FactsReceipt:
     """A pack of a terminal's outbox (JSON array of envelopes, or one). Answers after the commit."""
     payload = await _bounded_body(request)
     inbox = _inbox(request)
     agent = _agent_of(payload)
+    _check_is(request, agent)
     if inbox.speaks_mqtt(agent):
         raise HTTPException(403, f"« {agent} » est le nom d'un agent ; un poste doit avoir son propre nom.")
     try:
@@ -60,10 +62,11 @@ async def post_facts(request: Request) -> FactsReceipt:
     )
 
 
-@router.get("/facts/{agent}/{boot}")
+@router.get("/facts/{agent}/{boot}", dependencies=[devices(only="terminal")])
 async def read_acks(request: Request, agent: Annotated[str, Path(pattern=NAME_PATTERN)], boot: str) -> FactsReceipt:
     """How far a terminal's streams are settled: what it must send again begins at `upto` + 1."""
     inbox = _inbox(request)
+    _check_is(request, agent)
     return FactsReceipt(
         acks=[AckOut(boot=boot, stream=s, upto=upto) for s, upto in (await inbox.acks(agent, boot)).items()],
         quarantined=0,
@@ -71,10 +74,17 @@ async def read_acks(request: Request, agent: Annotated[str, Path(pattern=NAME_PA
     )
 
 
-@router.get("/time")
+@router.get("/time", dependencies=[public("the centre's clock: terminals and probes ask it before they are known")])
 async def read_time(request: Request) -> TimeOut:
     """The centre's clock; the terminal takes half the round trip as the one-way delay."""
     return TimeOut(now=_inbox(request).now())
+
+
+def _check_is(request: Request, agent: str) -> None:
+    """An enrolled terminal speaks in its own name; what it holds stays with it until it does."""
+    identity = identity_of(request)
+    if identity is not None and identity.device is not None and identity.device != agent:
+        raise HTTPException(403, f"Ce poste est inscrit sous le nom « {identity.device} », pas « {agent} ».")
 
 
 async def _bounded_body(request: Request) -> bytes:

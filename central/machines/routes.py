@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import AwareDatetime
 
+from central.core.access import need
 from central.core.uow import UnitOfWork, Units
 from central.machines import service
 from central.machines.service import Series, Tile, Timeline
 
-router = APIRouter(prefix="/api/machines", tags=["machines"])
+router = APIRouter(prefix="/api/machines", tags=["machines"], dependencies=[need("machines", "lire")])
 
 Since = Annotated[AwareDatetime | None, Query(description="Default: eight hours before the end.")]
 Until = Annotated[AwareDatetime | None, Query(description="Default: now.")]

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from central.core.uow import UnitOfWork
+from central.people.account_models import Account, SignIn
 from central.people.models import BadgeScan, Person
 from central.people.rules import Presence, Scan
 from contracts.codes import BadCheck, format_code, parse_code
@@ -44,7 +45,7 @@ async def add_person(
     person = Person(
         id=person_id or "p-" + "".join(secrets.choice(_LETTERS) for _ in range(4)),
         name=name,
-        badge=(badge or "".join(secrets.choice(_LETTERS) for _ in range(6))).upper(),
+        badge=badge.upper() if badge else random_badge(),
         active=True,
         created_at=uow.now,
         updated_at=uow.now,
@@ -54,6 +55,11 @@ async def add_person(
     await _adopt_scans(uow, person)
     uow.tell("people")
     return _view(person)
+
+
+def random_badge() -> str:
+    """Almost 60 bits, upper case: nobody guesses somebody else's."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(12)).upper()
 
 
 async def give_badge(uow: UnitOfWork, person_id: str, badge: str) -> PersonView:
@@ -70,7 +76,7 @@ async def give_badge(uow: UnitOfWork, person_id: str, badge: str) -> PersonView:
 
 
 async def erase(uow: UnitOfWork, person_id: str) -> None:
-    """Forget name and badge; the opaque id stays in the books."""
+    """Forget name, badge and account; the opaque id stays in the books."""
     person = await uow.session.get(Person, person_id)
     if person is None:
         raise LookupError(f"Personne inconnue : {person_id}")
@@ -78,6 +84,8 @@ async def erase(uow: UnitOfWork, person_id: str) -> None:
     person.active = False
     person.erased_at = person.updated_at = uow.now
     await uow.session.flush()
+    await uow.session.execute(delete(Account).where(Account.person == person_id))
+    await uow.session.execute(delete(SignIn).where(SignIn.person == person_id))
     uow.tell("people")
 
 
@@ -109,6 +117,12 @@ async def by_badge(uow: UnitOfWork, badges: Collection[str]) -> dict[str, str]:
         return {}
     rows = await uow.session.execute(select(Person.badge, Person.id).where(Person.badge.in_(set(badges))))
     return {badge: person_id for badge, person_id in rows if badge is not None}
+
+
+async def badge_codes(uow: UnitOfWork, ids: Collection[str]) -> dict[str, str]:
+    """Person id → what the QR of the badge says, for those who hold one."""
+    rows = await uow.session.execute(select(Person.id, Person.badge).where(Person.id.in_(set(ids))))
+    return {person_id: format_code("PE", badge) for person_id, badge in rows if badge}
 
 
 async def present_at(uow: UnitOfWork, post: str, at: datetime) -> str | None:

@@ -10,7 +10,7 @@ from central.programmes.rules import Role
 
 
 class By(BaseModel):
-    """Who asks, and as what: said by the request until log-in comes."""
+    """Who asks, and as what; of a signed-in person the centre knows both, whatever is said here."""
 
     by: Annotated[str, Field(min_length=1, max_length=120)]
     role: Role

@@ -26,7 +26,7 @@ from contracts.programmes import Difference
 
 
 class Actor(NamedTuple):
-    """Who acts, and as what. Until pages have a log-in the request says both; rights are judged here all the same."""
+    """Who acts, and as what; the role is judged here all the same (`central.programmes.actors`)."""
 
     who: str
     role: Role
@@ -177,7 +177,7 @@ async def act(
     await uow.session.flush()
     await audit.record(
         uow, who=actor.who, what=f"programmes.{what}", subject=f"programme:{row.programme_id}", version=row.number,
-        sha256=row.sha256, role=actor.role, comment=comment[:500],
+        sha256=row.sha256, role=actor.role, comment=audit.erasable(comment[:500]),
     )  # fmt: skip
     await touched(uow, row.programme_id)
     await standing.judge_versions(uow, row.programme_id)

@@ -13,11 +13,12 @@ from sqlalchemy import delete, func, select, update
 
 from central.audit import service as audit
 from central.core.database import insert_ignore
+from central.core.keyfile import KeyFileError
 from central.core.settings import Settings
 from central.core.uow import UnitOfWork
 from central.racks.models import RackCrops, RackCropsUse, RackPurge
 from central.racks.schemas import CropsView
-from central.racks.vault import KeyFileError, KeyLostError, Vault, key_id
+from central.racks.vault import KeyLostError, Vault, key_id
 from contracts.envelope import Aware
 
 MAX_PICTURE: Final = 1_000_000

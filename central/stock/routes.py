@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel
 
+from central.core.access import acting, need
 from central.core.uow import Units
 from central.stock import service
 
@@ -19,7 +20,8 @@ class DecisionIn(BaseModel):
     """`qty` in thousandths, for ``correct`` only: the signed movement of a doubt, the level of an écart."""
 
     action: Literal["confirm", "correct", "refuse", "undo"]
-    by: str
+    by: str | None = None
+    """Person id, from those who speak for others (`acting`)."""
     qty: int | None = None
 
 
@@ -33,24 +35,24 @@ class AssignIn(BaseModel):
     item: str
 
 
-By = Annotated[str, Query(min_length=1, max_length=120)]
-"""Person id of who asks; without a log-in yet, the request says it."""
+By = Annotated[str | None, Query(min_length=1, max_length=120)]
+"""Person id of who asks, from those who speak for others (`acting`)."""
 
 
-@router.get("/levels")
+@router.get("/levels", dependencies=[need("stock", "lire")])
 async def levels(request: Request, q: str | None = None) -> list[service.ItemLevel]:
     async with _units(request).reading() as uow:
         return await service.levels(uow, q)
 
 
-@router.get("/levels/{item:path}")
+@router.get("/levels/{item:path}", dependencies=[need("stock", "lire")])
 async def level(request: Request, item: str) -> service.ItemLevel:
     with _explained():
         async with _units(request).reading() as uow:
             return await service.level(uow, item)
 
 
-@router.get("/movements")
+@router.get("/movements", dependencies=[need("stock", "lire")])
 async def movements(
     request: Request, item: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 50
 ) -> list[service.MovementView]:
@@ -58,58 +60,59 @@ async def movements(
         return await service.movements(uow, item, limit)
 
 
-@router.get("/proposals")
+@router.get("/proposals", dependencies=[need("stock", "lire")])
 async def proposals(request: Request) -> list[service.ProposalView]:
     async with _units(request).reading() as uow:
         return await service.proposals(uow)
 
 
-@router.post("/proposals/{number}", status_code=204)
+@router.post("/proposals/{number}", status_code=204, dependencies=[need("stock", "valider")])
 async def decide(request: Request, number: int, decision: DecisionIn) -> None:
+    by = acting(request, decision.by)
     with _explained():
         async with _units(request).begin() as uow:
             if decision.action == "correct":
                 if decision.qty is None:
                     raise HTTPException(422, "Corriger demande une quantité.")
-                await service.correct(uow, number, decision.qty, decision.by)
+                await service.correct(uow, number, decision.qty, by)
             elif decision.action == "confirm":
-                await service.confirm(uow, number, decision.by)
+                await service.confirm(uow, number, by)
             elif decision.action == "refuse":
-                await service.refuse(uow, number, decision.by)
+                await service.refuse(uow, number, by)
             else:
-                await service.undo(uow, number, decision.by)
+                await service.undo(uow, number, by)
 
 
-@router.post("/observations/{observation}/contest", status_code=200)
-async def contest(request: Request, observation: int, by: By) -> dict[str, int]:
+@router.post("/observations/{observation}/contest", status_code=200, dependencies=[need("stock", "valider")])
+async def contest(request: Request, observation: int, by: By = None) -> dict[str, int]:
     """« Pas ça »: the automatic movement is a question again; its number."""
     with _explained():
         async with _units(request).begin() as uow:
-            return {"proposal": await service.contest(uow, observation, by)}
+            return {"proposal": await service.contest(uow, observation, acting(request, by))}
 
 
-@router.get("/to-count")
+@router.get("/to-count", dependencies=[need("stock", "lire")])
 async def to_count(request: Request) -> list[service.ToCount]:
     """The next cycle count's list."""
     async with _units(request).reading() as uow:
         return await service.to_count(uow)
 
 
-@router.get("/racks/{rack}/differences")
+@router.get("/racks/{rack}/differences", dependencies=[need("stock", "lire")])
 async def differences(request: Request, rack: str) -> list[service.DifferenceView]:
     async with _units(request).reading() as uow:
         return await service.differences(uow, rack)
 
 
-@router.post("/racks/{rack}/differences", status_code=200)
-async def accept_differences(request: Request, rack: str, by: By, body: AcceptIn) -> dict[str, int]:
+@router.post("/racks/{rack}/differences", status_code=200, dependencies=[need("stock", "valider")])
+async def accept_differences(request: Request, rack: str, body: AcceptIn, by: By = None) -> dict[str, int]:
     """One tap: all of them, or those given."""
     with _explained():
         async with _units(request).begin() as uow:
-            return {"accepted": await service.accept_differences(uow, rack, by, body.proposals)}
+            return {"accepted": await service.accept_differences(uow, rack, acting(request, by), body.proposals)}
 
 
-@router.get("/racks/{rack}/beliefs")
+@router.get("/racks/{rack}/beliefs", dependencies=[need("stock", "lire")])
 async def beliefs(
     request: Request, rack: str, limit: Annotated[int, Query(ge=1, le=50)] = 5
 ) -> list[service.LastBelief]:
@@ -118,7 +121,7 @@ async def beliefs(
         return await service.last_beliefs(uow, rack, limit=limit)
 
 
-@router.post("/codes", status_code=200)
+@router.post("/codes", status_code=200, dependencies=[need("quarantaine", "modifier")])
 async def assign(request: Request, body: AssignIn) -> dict[str, int]:
     """Say what an unknown code is; what was said with it is booked at its own time."""
     with _explained():
@@ -126,11 +129,11 @@ async def assign(request: Request, body: AssignIn) -> dict[str, int]:
             return {"applied": await service.assign_code(uow, body.code, body.item)}
 
 
-@router.get("/evidence/{observation}/{moment}.jpg")
-async def evidence(request: Request, observation: int, moment: Literal["before", "after"], by: By) -> Response:
+@router.get("/evidence/{observation}/{moment}.jpg", dependencies=[need("rayonnages", "valider")])
+async def evidence(request: Request, observation: int, moment: Literal["before", "after"], by: By = None) -> Response:
     async with _units(request).begin() as uow:
         with _explained():
-            found = await service.evidence(uow, observation, by)
+            found = await service.evidence(uow, observation, acting(request, by))
     picture = None if found is None else found.before if moment == "before" else found.after
     if picture is None:
         raise HTTPException(404, "Pas d'image pour cette observation.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from central.core.access import need
 from central.core.uow import UnitOfWork
 from central.machines import drifting, settings
 from central.machines import service as machines
@@ -23,7 +24,7 @@ from central.ui.templating import render, units_of
 from central.ui.working import loads_of
 from central.work import service as work
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("machines", "lire")])
 
 CLOCK_OFFSET = "clock_offset"
 """The signal by which an agent tells how far the controller's clock is off, in milliseconds."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from central.core.access import acting, need
 from central.core.uow import UnitOfWork
 from central.fleet import service as fleet
 from central.machines import guard
@@ -15,11 +16,11 @@ from central.machines import service as machines
 from central.machines.rules.guard import is_about_guard
 from central.ui import words
 from central.ui.routing import PageRoute
-from central.ui.shell import USER, full_page
+from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 from central.ui.words import Word
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("machines", "lire")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +138,13 @@ async def curve(request: Request, code: str, trip: int) -> Response:
     )
 
 
-@router.post("/machines/{code}/garde/rearmer")
+@router.post("/machines/{code}/garde/rearmer", dependencies=[need("machines", "valider")])
 async def rearm(request: Request, code: str) -> Response:
     """A person's act: sent to the agent, armed when the guard says so."""
     async with units_of(request).begin() as uow:
         await _label(uow, code)
         try:
-            await guard.rearm(uow, code, by=USER)
+            await guard.rearm(uow, code, by=acting(request))
         except guard.NobodyThereError as error:
             raise HTTPException(409, str(error)) from error
         return render(request, "parts/machine_guard.html", **await guard_parts(uow, code))

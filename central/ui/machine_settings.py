@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from central.alerts.rules import LABELS, Level
+from central.core.access import acting, need
 from central.core.uow import UnitOfWork
 from central.machines import passing, programmes, watching
 from central.machines import service as machines
@@ -19,11 +20,10 @@ from central.machines.rules.programmes import COUNTING, Programme
 from central.machines.rules.watch import RULES, Limit, RuleName, Setting
 from central.ui.numbers import number_in, required, whole_in
 from central.ui.routing import PageRoute
-from central.ui.shell import USER
 from central.ui.templating import render, units_of
 from central.work import service as work
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("machines", "lire")])
 
 Text = Annotated[str, Form(max_length=200)]
 Tick = Annotated[bool, Form()]
@@ -73,7 +73,7 @@ async def part(
         return render(request, f"parts/machine_{name}.html", message="", refused="", **await _PARTS[name](uow, code))
 
 
-@router.post("/machines/{code}/parametres")
+@router.post("/machines/{code}/parametres", dependencies=[need("machines", "modifier")])
 async def set_parameters(
     request: Request,
     code: str,
@@ -90,12 +90,12 @@ async def set_parameters(
         new = Parameters(
             label, kind, controller, cam_software, number_in(power_kw), whole_in(spindle_max_rpm), axes, travels
         )
-        await machines.set_parameters(uow, code, new, by=USER)
+        await machines.set_parameters(uow, code, new, by=acting(request))
 
     return await _answer(request, "parametres", code, act, "Paramètres enregistrés.")
 
 
-@router.post("/machines/{code}/regles/{rule}")
+@router.post("/machines/{code}/regles/{rule}", dependencies=[need("machines", "modifier")])
 async def set_rule(
     request: Request, code: str, rule: str, bound: Text = "", level: Text = "", active: Tick = False
 ) -> Response:
@@ -103,14 +103,16 @@ async def set_rule(
         name = cast("RuleName", rule)
         scale = 100 if name in RULES and RULES[name].unit == "%" else 1
         value = required(bound, "le seuil") / scale
-        await machine_settings.set_rule(uow, code, Setting(name, active, cast("Level", level), value), by=USER)
+        await machine_settings.set_rule(
+            uow, code, Setting(name, active, cast("Level", level), value), by=acting(request)
+        )
         await watching.judge_again(uow, [code])
 
     label = RULES[rule].label if rule in RULES else rule
     return await _answer(request, "limites", code, act, f"{label} : réglage enregistré.")
 
 
-@router.post("/machines/{code}/limites")
+@router.post("/machines/{code}/limites", dependencies=[need("machines", "modifier")])
 async def set_limit(
     request: Request,
     code: str,
@@ -131,21 +133,21 @@ async def set_limit(
             limit=required(limit, "la limite"),
             hysteresis=number_in(hysteresis) or 0.0,
         )
-        await machine_settings.set_limit(uow, watch.checked_limit(new), by=USER)
+        await machine_settings.set_limit(uow, watch.checked_limit(new), by=acting(request))
         await passing.judge(uow, new)
 
     return await _answer(request, "limites", code, act, "Limite enregistrée.")
 
 
-@router.post("/machines/{code}/limites/oublier")
+@router.post("/machines/{code}/limites/oublier", dependencies=[need("machines", "modifier")])
 async def forget_limit(request: Request, code: str, signal: Text, side: Annotated[Side, Form()]) -> Response:
     async def act(uow: UnitOfWork) -> None:
-        await machine_settings.forget_limit(uow, code, signal, side, by=USER)
+        await machine_settings.forget_limit(uow, code, signal, side, by=acting(request))
 
     return await _answer(request, "limites", code, act, "Limite retirée.")
 
 
-@router.post("/machines/{code}/programmes")
+@router.post("/machines/{code}/programmes", dependencies=[need("machines", "modifier")])
 async def set_programme(
     request: Request,
     code: str,
@@ -159,25 +161,25 @@ async def set_programme(
     async def act(uow: UnitOfWork) -> None:
         machine = "" if everywhere else code
         setting = Programme(machine, pattern, produces, whole_in(parts_per_cycle), number_in(cycle_s), note)
-        await work.set_programme(uow, setting, by=USER)
+        await work.set_programme(uow, setting, by=acting(request))
         await watching.judge_again(uow, None if everywhere else [code])
 
     return await _answer(request, "programmes", code, act, "Enregistré : les pièces sont recomptées.")
 
 
-@router.post("/machines/{code}/programmes/oublier")
+@router.post("/machines/{code}/programmes/oublier", dependencies=[need("machines", "modifier")])
 async def forget_programme(request: Request, code: str, pattern: Text, machine: Text = "") -> Response:
     async def act(uow: UnitOfWork) -> None:
-        await work.forget_programme(uow, machine, pattern, by=USER)
+        await work.forget_programme(uow, machine, pattern, by=acting(request))
         await watching.judge_again(uow, [machine] if machine else None)
 
     return await _answer(request, "programmes", code, act, "Retiré : les pièces sont recomptées.")
 
 
-@router.post("/machines/{code}/comptage")
+@router.post("/machines/{code}/comptage", dependencies=[need("machines", "modifier")])
 async def set_counting(request: Request, code: str, counting: Text) -> Response:
     async def act(uow: UnitOfWork) -> None:
-        await work.set_counting(uow, code, counting, by=USER)
+        await work.set_counting(uow, code, counting, by=acting(request))
 
     return await _answer(request, "programmes", code, act, "Enregistré : les pièces sont recomptées.")
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException
 
+from central.core.access import signed_in
 from central.ui import (
+    account,
     agents,
+    devices,
+    journal,
+    kept,
     machine,
     machine_guard,
     machine_settings,
+    persons,
     poste,
     poste_rack,
     privacy,
@@ -18,6 +24,7 @@ from central.ui import (
     rack_teach,
     racks,
     review,
+    sign_in,
     static_files,
     stock,
     workshop,
@@ -27,6 +34,9 @@ from central.ui.routing import PageRoute
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 for _part in (
     static_files,
+    sign_in,
+    account,
+    persons,
     poste,
     poste_rack,
     workshop,
@@ -41,11 +51,14 @@ for _part in (
     privacy,
     programmes,
     agents,
+    devices,
     quarantine,
+    journal,
+    kept,
 ):
     router.include_router(_part.router)
 
 
-@router.get("/{path:path}")
+@router.get("/{path:path}", dependencies=[signed_in()])
 async def unknown(path: str) -> None:
     raise HTTPException(404, f"Rien ne porte l’adresse /{path}.")

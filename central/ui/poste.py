@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from central.core.access import devices, public
 from central.items import service as items
 from central.ui.routing import PageRoute
 from central.ui.templating import STATIC, environment, page, units_of
@@ -35,12 +36,12 @@ def _version(shell: str) -> str:
     return digest.hexdigest()
 
 
-@router.get("/poste")
+@router.get("/poste", dependencies=[public("the empty shell of the post: its data is asked for apart")])
 async def post(request: Request) -> Response:
     return Response(_shell(request), media_type="text/html", headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/api/poste/copie")
+@router.get("/api/poste/copie", dependencies=[devices(("poste", "lire"), only="terminal")])
 async def copy(request: Request, poste: Annotated[str | None, Query(max_length=120)] = None) -> Response:
     """What the post may need while the centre is away: its operations, who is on them, badges, articles."""
     units = units_of(request)
@@ -87,14 +88,14 @@ async def copy(request: Request, poste: Annotated[str | None, Query(max_length=1
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/sw.js")
+@router.get("/sw.js", dependencies=[public("the post's service worker: names of files")])
 async def service_worker(request: Request) -> Response:
     """At the root so that its scope may be ``/poste``; its text changes with any file of the shell."""
     text = environment().get_template("sw.js").render(version=_version(_shell(request)), files=shell_files())
     return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/manifest.webmanifest")
+@router.get("/manifest.webmanifest", dependencies=[public("the post's name and icon")])
 async def manifest() -> Response:
     body: dict[str, Any] = {
         "id": "/poste",

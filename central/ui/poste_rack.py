@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from central.core.access import acting, devices
 from central.stock import service as stock
 from central.ui.beliefs import contestable, say_no
 from central.ui.review import Way, sentence, signed, sure_to_charge
@@ -24,9 +25,10 @@ _FRESH_S: Final = 120.0
 """So long what was taken stands on the post."""
 
 
-@router.get("/api/poste/rayonnages")
+@router.get("/api/poste/rayonnages", dependencies=[devices(("poste", "lire"), only="terminal")])
 async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1, max_length=120)]) -> Response:
     """What this person was last seen to take, newest first, and what of theirs is to be charged."""
+    personne = acting(request, personne)
     async with units_of(request).reading() as uow:
         found = await stock.last_beliefs(uow, person=personne, limit=5)
         charges = await sure_to_charge(uow, personne)
@@ -61,9 +63,10 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
-@router.post("/api/poste/rayonnages/{observation}/pas-ca")
+@router.post("/api/poste/rayonnages/{observation}/pas-ca", dependencies=[devices(("poste", "creer"), only="terminal")])
 async def not_that(request: Request, observation: int, person: Person) -> Response:
     """One touch; the question that is open then."""
+    person = acting(request, person)
     async with units_of(request).begin() as uow:
         try:
             return JSONResponse({"proposal": await say_no(uow, observation, person, person=person)})
@@ -71,7 +74,7 @@ async def not_that(request: Request, observation: int, person: Person) -> Respon
             return refusal(sentence(error))
 
 
-@router.post("/api/poste/questions/{proposal}")
+@router.post("/api/poste/questions/{proposal}", dependencies=[devices(("poste", "creer"), only="terminal")])
 async def how_many(
     request: Request,
     proposal: int,
@@ -79,6 +82,7 @@ async def how_many(
     quantity: Annotated[str, Form(max_length=12)],
     way: Annotated[Way, Form()] = "take",
 ) -> Response:
+    person = acting(request, person)
     async with units_of(request).begin() as uow:
         try:
             await stock.correct(uow, proposal, signed(quantity, way), person)
@@ -87,11 +91,12 @@ async def how_many(
     return JSONResponse({"done": True})
 
 
-@router.post("/api/poste/imputer/{observation}")
+@router.post("/api/poste/imputer/{observation}", dependencies=[devices(("poste", "creer"), only="terminal")])
 async def charge(
     request: Request, observation: int, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
 ) -> Response:
     """For which operation it was taken; empty: for none."""
+    person = acting(request, person)
     async with units_of(request).begin() as uow:
         try:
             await work.charge_to(uow, observation, operation or None, person)

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from central.core.access import acting, need
 from central.core.uow import UnitOfWork
 from central.people import service as people
 from central.racks import service as racks
@@ -16,10 +17,10 @@ from central.ui.formats import plural
 from central.ui.programme_words import person as by_words
 from central.ui.programme_words import size
 from central.ui.routing import PageRoute
-from central.ui.shell import USER, full_page
+from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("vie_privee", "lire")])
 
 
 @router.get("/vie-privee")
@@ -34,12 +35,12 @@ async def part(request: Request) -> Response:
         return render(request, "parts/vie_privee.html", **await _kept(uow))
 
 
-@router.post("/vie-privee/effacer")
+@router.post("/vie-privee/effacer", dependencies=[need("vie_privee", "supprimer")])
 async def purge(request: Request) -> Response:
     """A person wants all pictures gone, now. The books stay: they hold no picture."""
     units = units_of(request)
     async with units.begin() as uow:
-        gone = await racks.purge_all(uow, USER)
+        gone = await racks.purge_all(uow, acting(request))
     async with units.reading() as uow:
         message = (
             f"{plural(gone, 'paire d’images effacée', 'paires d’images effacées')}." if gone else "Rien à effacer."

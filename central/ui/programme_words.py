@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from central.core.access import PAGE
 from central.ui.formats import NO_BREAK, number
-from central.ui.shell import USER
 from central.ui.words import Word
 
 _STATUS: Final[dict[str, Word]] = {
@@ -66,7 +66,7 @@ def size(count: int) -> str:
 
 def person(who: str, names: dict[str, str]) -> str:
     """A name, or what spoke of itself: an agent, a machine, a page without log-in."""
-    if who == USER:
+    if who == PAGE:
         return "depuis une page"
     return "par la machine" if who.startswith(("agent:", "machine:")) else f"par {names.get(who, who)}"
 

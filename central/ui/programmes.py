@@ -11,23 +11,22 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
+from central.core.access import acting, need
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
 from central.people import service as people
 from central.programmes import service, transfers
+from central.programmes.actors import actor
 from central.programmes.rules import Act
-from central.programmes.service import Actor
 from central.programmes.texts import Texts
 from central.ui import programme_words
 from central.ui.routing import PageRoute
-from central.ui.shell import USER, full_page
+from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 from contracts import programmes as contract
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("programmes", "lire")])
 
-PAGE: Final = Actor(USER, "methodes")
-"""Who acts on a page as long as pages have no log-in. The service judges the role all the same."""
 SHOWN_LINES: Final = 3000
 SHOWN_BYTES: Final = 400_000
 """Of tens of megabytes, maybe on one line, neither the centre nor a phone should lay out more."""
@@ -71,9 +70,10 @@ async def _list(uow: UnitOfWork, query: str = "", machine: str = "") -> dict[str
     }
 
 
-async def _one(uow: UnitOfWork, programme_id: int, message: str = "") -> dict[str, Any]:
-    shown = await service.programme(uow, programme_id, PAGE.role)
-    versions = await service.versions(uow, programme_id, PAGE.role)
+async def _one(request: Request, uow: UnitOfWork, programme_id: int, message: str = "") -> dict[str, Any]:
+    role = actor(request).role
+    shown = await service.programme(uow, programme_id, role)
+    versions = await service.versions(uow, programme_id, role)
     sendings = await transfers.transfers(uow, programme_id)
     scanned = await transfers.scanned(uow, programme_id)
     ids = {v.created_by for v in versions} | {v.decided_by or "" for v in versions} | {t.person for t in sendings}
@@ -115,14 +115,14 @@ async def part(
 @router.get("/programmes/{programme_id}")
 async def one(request: Request, programme_id: int) -> Response:
     async with units_of(request).reading() as uow:
-        found = await _found(_one(uow, programme_id))
+        found = await _found(_one(request, uow, programme_id))
         return await full_page(request, uow, "programme.html", "Programmes", **found)
 
 
 @router.get("/parts/programme")
 async def one_part(request: Request, id: int) -> Response:  # noqa: A002 - the word of the address
     async with units_of(request).reading() as uow:
-        return render(request, "parts/programme.html", **await _found(_one(uow, id)))
+        return render(request, "parts/programme.html", **await _found(_one(request, uow, id)))
 
 
 @router.get("/programmes/{programme_id}/versions/{number}")
@@ -131,7 +131,7 @@ async def text(request: Request, programme_id: int, number: int) -> Response:
     units = units_of(request)
     async with units.reading() as uow:
         shown = await _found(service.programme(uow, programme_id))
-        version = await _found(service.version(uow, programme_id, number, PAGE.role))
+        version = await _found(service.version(uow, programme_id, number, actor(request).role))
         content = await _found(Texts(units.settings).get(version.sha256))
         lines = contract.lines_of(content[:SHOWN_BYTES])[:SHOWN_LINES]
         return await full_page(
@@ -162,9 +162,9 @@ async def compare(request: Request, programme_id: int, a: int, b: int) -> Respon
     units = units_of(request)
     async with units.reading() as uow:
         shown = await _found(service.programme(uow, programme_id))
-        versions = await service.versions(uow, programme_id, PAGE.role)
-        old = await _found(service.version(uow, programme_id, a, PAGE.role))
-        new = await _found(service.version(uow, programme_id, b, PAGE.role))
+        versions = await service.versions(uow, programme_id, actor(request).role)
+        old = await _found(service.version(uow, programme_id, a, actor(request).role))
+        new = await _found(service.version(uow, programme_id, b, actor(request).role))
         found = await _found(service.compared(units.settings, old, new))
         return await full_page(
             request, uow, "programme_compare.html", "Programmes", programme=shown, versions=versions, old=old, new=new,
@@ -191,7 +191,7 @@ async def label(request: Request, programme_id: int) -> Response:
 # Acts --------------------------------------------------------------------------------------------------------------
 
 
-@router.post("/programmes")
+@router.post("/programmes", dependencies=[need("programmes", "creer")])
 async def add(request: Request) -> Response:
     units = units_of(request)
     try:
@@ -199,7 +199,7 @@ async def add(request: Request) -> Response:
         stored = await service.store(units.settings, sent.content, sent.file_name)
         async with units.begin() as uow:
             programme_id = await service.add_programme(
-                uow, PAGE, stored, name=sent.fields.get("name", ""), label=sent.fields.get("label", ""),
+                uow, actor(request), stored, name=sent.fields.get("name", ""), label=sent.fields.get("label", ""),
                 machine=sent.fields.get("machine", ""), comment=sent.fields.get("comment", ""),
             )  # fmt: skip
     except (LookupError, ValueError, PermissionError) as error:
@@ -207,20 +207,20 @@ async def add(request: Request) -> Response:
     return _go(f"/programmes/{programme_id}")
 
 
-@router.post("/programmes/{programme_id}/versions")
+@router.post("/programmes/{programme_id}/versions", dependencies=[need("programmes", "modifier")])
 async def add_version(request: Request, programme_id: int) -> Response:
     units = units_of(request)
     try:
         sent = await _uploaded(request)
         stored = await service.store(units.settings, sent.content, sent.file_name)
         async with units.begin() as uow:
-            await service.add_version(uow, PAGE, programme_id, stored, comment=sent.fields.get("comment", ""))
+            await service.add_version(uow, actor(request), programme_id, stored, comment=sent.fields.get("comment", ""))
     except (LookupError, ValueError, PermissionError) as error:
         return _said(request, str(error))
     return _go(f"/programmes/{programme_id}")
 
 
-@router.post("/programmes/{programme_id}/decrire")
+@router.post("/programmes/{programme_id}/decrire", dependencies=[need("programmes", "modifier")])
 async def describe(
     request: Request,
     programme_id: int,
@@ -230,42 +230,42 @@ async def describe(
 ) -> Response:
     try:
         async with units_of(request).begin() as uow:
-            await service.describe(uow, PAGE, programme_id, name=name, label=label, machine=machine)
+            await service.describe(uow, actor(request), programme_id, name=name, label=label, machine=machine)
     except (LookupError, ValueError, PermissionError) as error:
         return _said(request, str(error))
     return _go(f"/programmes/{programme_id}")
 
 
-@router.post("/programmes/{programme_id}/versions/{version_id}/{act}")
+@router.post("/programmes/{programme_id}/versions/{version_id}/{act}", dependencies=[need("programmes", "modifier")])
 async def act(request: Request, programme_id: int, version_id: int, act: Act) -> Response:
     message = ""
     try:
         async with units_of(request).begin() as uow:
-            await service.act(uow, PAGE, version_id, act, programme_id=programme_id)
+            await service.act(uow, actor(request), version_id, act, programme_id=programme_id)
     except (LookupError, ValueError, PermissionError) as error:
         message = str(error)
     return await _again(request, programme_id, message)
 
 
-@router.post("/programmes/{programme_id}/charger")
+@router.post("/programmes/{programme_id}/charger", dependencies=[need("machines", "modifier")])
 async def load(request: Request, programme_id: int, machine: Annotated[str, Form(max_length=120)]) -> Response:
     message = ""
     try:
         async with units_of(request).begin() as uow:
-            await transfers.load(uow, programme_id, machine, person=USER)
+            await transfers.load(uow, programme_id, machine, person=acting(request))
     except (LookupError, ValueError) as error:
         message = str(error)
     return await _again(request, programme_id, message)
 
 
-@router.post("/programmes/{programme_id}/relire")
+@router.post("/programmes/{programme_id}/relire", dependencies=[need("programmes", "modifier")])
 async def read_back(request: Request, programme_id: int, machine: Annotated[str, Form(max_length=120)]) -> Response:
     """Bring what the machine holds under this programme's name."""
     message = ""
     try:
         async with units_of(request).begin() as uow:
             shown = await service.programme(uow, programme_id)
-            await transfers.read_back(uow, PAGE, machine, shown.name)
+            await transfers.read_back(uow, actor(request), machine, shown.name)
     except (LookupError, ValueError, PermissionError) as error:
         message = str(error)
     return await _again(request, programme_id, message)
@@ -273,7 +273,7 @@ async def read_back(request: Request, programme_id: int, machine: Annotated[str,
 
 async def _again(request: Request, programme_id: int, message: str) -> Response:
     async with units_of(request).reading() as uow:
-        return render(request, "parts/programme.html", **await _found(_one(uow, programme_id, message)))
+        return render(request, "parts/programme.html", **await _found(_one(request, uow, programme_id, message)))
 
 
 def _said(request: Request, sentence: str) -> Response:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from central.core.access import need
 from central.core.uow import UnitOfWork
 from central.inbox import quarantine
 from central.inbox.service import Inbox
@@ -17,7 +18,7 @@ from central.ui.routing import PageRoute
 from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("quarantaine", "lire")])
 
 
 async def _parts(uow: UnitOfWork, message: str = "") -> dict[str, Any]:
@@ -41,14 +42,14 @@ async def part(request: Request) -> Response:
         return render(request, "parts/quarantaine.html", **await _parts(uow))
 
 
-@router.post("/quarantaine/ranger")
+@router.post("/quarantaine/ranger", dependencies=[need("quarantaine", "modifier")])
 async def dismiss(request: Request, id: int) -> Response:  # noqa: A002  # the word of the address
     async with units_of(request).begin() as uow:
         await quarantine.dismiss(uow, [id])
         return render(request, "parts/quarantaine.html", **await _parts(uow, "Rangé. Il reste dans l’historique."))
 
 
-@router.post("/quarantaine/rejouer")
+@router.post("/quarantaine/rejouer", dependencies=[need("quarantaine", "modifier")])
 async def run_again(request: Request, id: int | None = None) -> Response:  # noqa: A002  # the word of the address
     """One row, or all that have an identity: a fact that a newer version understands is accepted under its own name."""
     units = units_of(request)
@@ -65,7 +66,7 @@ async def run_again(request: Request, id: int | None = None) -> Response:  # noq
         return render(request, "parts/quarantaine.html", **await _parts(uow, message))
 
 
-@router.post("/codes/affecter")
+@router.post("/codes/affecter", dependencies=[need("quarantaine", "modifier")])
 async def assign(
     request: Request,
     code: Annotated[str, Form(min_length=1, max_length=120)],

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
+from central.core.access import acting, devices
 from central.core.uow import UnitOfWork
 from central.people import service as people
 from central.racks import service as racks
@@ -41,13 +42,13 @@ class Question:
     crops: str | None
 
 
-@router.get("/rack/{code}/ecran")
+@router.get("/rack/{code}/ecran", dependencies=[devices(("rayonnages", "lire"), only="terminal")])
 async def page(request: Request, code: str) -> Response:
     async with units_of(request).reading() as uow:
         return await full_page(request, uow, "ecran.html", "Rayonnages", **await _screen(uow, code))
 
 
-@router.get("/parts/rack/{code}/ecran")
+@router.get("/parts/rack/{code}/ecran", dependencies=[devices(("rayonnages", "lire"), only="terminal")])
 async def part(request: Request, code: str, question: Annotated[int | None, Query()] = None) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, question))
@@ -89,7 +90,12 @@ def _question(p: stock.ProposalView) -> Question:
     )
 
 
-@router.post("/rack/{code}/ecran/{observation}/pas-ca")
+def _who(request: Request, person: str | None, code: str) -> str:
+    """A signed-in person, else whoever badged at the rack, else the screen itself."""
+    return acting(request, person or f"screen:{code}")
+
+
+@router.post("/rack/{code}/ecran/{observation}/pas-ca", dependencies=[devices(("stock", "valider"), only="terminal")])
 async def not_that(request: Request, code: str, observation: int) -> Response:
     """One touch: what the camera did by itself is undone, what it doubted is refused; then it asks how many."""
     units = units_of(request)
@@ -97,14 +103,14 @@ async def not_that(request: Request, code: str, observation: int) -> Response:
     async with units.begin() as uow:
         person = await people.present_at(uow, code, uow.now)
         try:
-            opened = await say_no(uow, observation, person or f"screen:{code}", rack=code)
+            opened = await say_no(uow, observation, _who(request, person, code), rack=code)
         except (LookupError, ValueError) as error:
             message = sentence(error)
     async with units.reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, opened, message))
 
 
-@router.post("/rack/{code}/ecran/{proposal}/combien")
+@router.post("/rack/{code}/ecran/{proposal}/combien", dependencies=[devices(("stock", "valider"), only="terminal")])
 async def how_many(
     request: Request,
     code: str,
@@ -117,20 +123,20 @@ async def how_many(
     async with units.begin() as uow:
         person = await people.present_at(uow, code, uow.now)
         try:
-            await stock.correct(uow, proposal, signed(quantity, way), person or f"screen:{code}")
+            await stock.correct(uow, proposal, signed(quantity, way), _who(request, person, code))
         except (LookupError, ValueError) as error:
             message = sentence(error)
     async with units.reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, None, message))
 
 
-@router.post("/rack/{code}/ecran/mode/{mode}")
+@router.post("/rack/{code}/ecran/mode/{mode}", dependencies=[devices(("rayonnages", "modifier"), only="terminal")])
 async def set_mode(request: Request, code: str, mode: Literal["counting", "restocking"]) -> Response:
     """*Mode rangement* from the rack itself."""
     units = units_of(request)
     async with units.reading() as uow:
         person = await people.present_at(uow, code, uow.now)
-    by = person or f"screen:{code}"
+    by = _who(request, person, code)
     refused = await asked_of(request, code, lambda uow: racks.set_mode(uow, code, mode, by=by))
     async with units.reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, None, refused))

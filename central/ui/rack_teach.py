@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from central.core.access import acting, need
 from central.core.uow import UnitOfWork
 from central.items import service as items
 from central.people import service as people
@@ -19,11 +20,11 @@ from central.ui import rack_words as said
 from central.ui.programme_words import person as by_words
 from central.ui.racks import rack_or_404
 from central.ui.routing import PageRoute, refusal
-from central.ui.shell import USER, full_page
+from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 from contracts.racks import MIN_PX_PER_ITEM, RackDescription, RackDescriptionError, SlotKind, parse
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("rayonnages", "lire")])
 
 _MOST_CODES: Final = 400
 _MOST_NAMED: Final = 8
@@ -87,7 +88,7 @@ async def described(request: Request, code: str) -> Response:
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
-@router.post("/rack/{code}/articles")
+@router.post("/rack/{code}/articles", dependencies=[need("rayonnages", "modifier")])
 async def articles(request: Request, code: str, asked: Codes) -> Response:
     """What these codes mean: as in stock, or on a label. Those that nobody knows are not in the answer."""
     async with units_of(request).reading() as uow:
@@ -104,20 +105,20 @@ async def _known(uow: UnitOfWork, codes: Collection[str]) -> dict[str, dict[str,
     }
 
 
-@router.post("/rack/{code}/photo")
+@router.post("/rack/{code}/photo", dependencies=[need("rayonnages", "modifier")])
 async def photo(request: Request, code: str) -> Response:
     """Ask for one still picture."""
     async with units_of(request).begin() as uow:
         await rack_or_404(uow, code)
         try:
-            await racks.show(uow, code, by=USER)
+            await racks.show(uow, code, by=acting(request))
         except ValueError as error:
             return refusal(str(error))
-        await racks.note_viewing(uow, code, USER)
+        await racks.note_viewing(uow, code, acting(request))
     return JSONResponse({"asked": True})
 
 
-@router.post("/rack/{code}/apprendre")
+@router.post("/rack/{code}/apprendre", dependencies=[need("rayonnages", "modifier")])
 async def teach(request: Request, code: str, taught: Taught) -> Response:
     """The next version, sent to the rack's agent. Somebody else's newer version is never overwritten unseen."""
     async with units_of(request).begin() as uow:
@@ -130,7 +131,7 @@ async def teach(request: Request, code: str, taught: Taught) -> Response:
             )
         try:
             described = checked(taught.description)
-            done = await racks.teach(uow, code, described, by=USER, label=rack.label, comment=taught.comment)
+            done = await racks.teach(uow, code, described, by=acting(request), label=rack.label, comment=taught.comment)
         except ValueError as error:
             return refusal(str(error))
     if rack.agent is None:
@@ -142,14 +143,14 @@ async def teach(request: Request, code: str, taught: Taught) -> Response:
     return JSONResponse({"version": done.number, "message": message})
 
 
-@router.post("/rack/{code}/versions/{number}/reprendre")
+@router.post("/rack/{code}/versions/{number}/reprendre", dependencies=[need("rayonnages", "modifier")])
 async def restore(request: Request, code: str, number: int) -> Response:
     """An earlier version becomes the newest."""
     units = units_of(request)
     async with units.begin() as uow:
         rack = await rack_or_404(uow, code)
         try:
-            await racks.restore(uow, code, number, by=USER)
+            await racks.restore(uow, code, number, by=acting(request))
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
     async with units.reading() as uow:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Form, Header, HTTPException, Query, Request
 from fastapi.responses import FileResponse, Response
 
+from central.core.access import acting, devices, need
 from central.core.uow import UnitOfWork
 from central.items import service as items
 from central.people import service as people
@@ -21,7 +22,7 @@ from central.stock.schemas import PlaceStock
 from central.ui import formats
 from central.ui import rack_words as said
 from central.ui.routing import PageRoute, refusal
-from central.ui.shell import USER, full_page
+from central.ui.shell import full_page
 from central.ui.templating import STATIC, render, units_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -62,13 +63,13 @@ async def rack_or_404(uow: UnitOfWork, code: str) -> racks.RackView:
     return found
 
 
-@router.get("/racks")
+@router.get("/racks", dependencies=[need("rayonnages", "lire")])
 async def page(request: Request) -> Response:
     async with units_of(request).reading() as uow:
         return await full_page(request, uow, "racks.html", "Rayonnages", **await _all(uow))
 
 
-@router.get("/parts/racks")
+@router.get("/parts/racks", dependencies=[need("rayonnages", "lire")])
 async def part(request: Request) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/racks.html", **await _all(uow))
@@ -78,7 +79,7 @@ async def _all(uow: UnitOfWork) -> dict[str, Any]:
     return {"racks": await racks.racks(uow), "ecarts": await stock.rack_ecarts(uow), "said": said}
 
 
-@router.get("/rack/{code}")
+@router.get("/rack/{code}", dependencies=[need("rayonnages", "lire")])
 async def one(request: Request, code: str) -> Response:
     async with units_of(request).reading() as uow:
         rack = await rack_or_404(uow, code)
@@ -86,7 +87,7 @@ async def one(request: Request, code: str) -> Response:
         return await full_page(request, uow, "rack.html", "Rayonnages", **parts)
 
 
-@router.get("/parts/rack/{code}/{which}")
+@router.get("/parts/rack/{code}/{which}", dependencies=[need("rayonnages", "lire")])
 async def rack_part(request: Request, code: str, which: Literal["etat", "cases", "cote", "dessous"]) -> Response:
     async with units_of(request).reading() as uow:
         rack = await rack_or_404(uow, code)
@@ -185,20 +186,20 @@ async def _below(uow: UnitOfWork, rack: racks.RackView, message: str = "", refus
     }
 
 
-@router.post("/rack/{code}/regarder")
+@router.post("/rack/{code}/regarder", dependencies=[need("rayonnages", "modifier")])
 async def watch(request: Request, code: str) -> Response:
     """Somebody looks: the camera sends its picture for `WATCH_S`, and the look is written down."""
     async with units_of(request).begin() as uow:
         await rack_or_404(uow, code)
         try:
-            await racks.show(uow, code, by=USER, seconds=WATCH_S)
+            await racks.show(uow, code, by=acting(request), seconds=WATCH_S)
         except ValueError as error:
             return refusal(str(error))
-        await racks.note_viewing(uow, code, USER)
+        await racks.note_viewing(uow, code, acting(request))
     return Response(status_code=204)
 
 
-@router.get("/rack/{code}/image.jpg")
+@router.get("/rack/{code}/image.jpg", dependencies=[need("rayonnages", "modifier")])
 async def picture(
     request: Request, code: str, if_none_match: Annotated[str | None, Header(max_length=80)] = None
 ) -> Response:
@@ -213,7 +214,7 @@ async def picture(
     return Response(newest.jpeg, media_type="image/jpeg", headers=headers)
 
 
-@router.get("/racks/images/{crops}/{moment}.jpg")
+@router.get("/racks/images/{crops}/{moment}.jpg", dependencies=[devices(("rayonnages", "valider"), only="terminal")])
 async def crop(
     request: Request,
     crops: str,
@@ -223,7 +224,7 @@ async def crop(
     """One picture of a pair; who looked is written down. `ecran`: the rack whose own screen shows it."""
     async with units_of(request).begin() as uow:
         try:
-            found = await racks.crops(uow, crops, f"screen:{ecran}" if ecran else USER)
+            found = await racks.crops(uow, crops, acting(request, f"screen:{ecran}" if ecran else None))
         except racks.KeyLostError:
             found = None
     image = None if found is None else found.before if moment == "avant" else found.after
@@ -234,21 +235,21 @@ async def crop(
     return Response(image, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
-@router.post("/rack/{code}/mode/{mode}")
+@router.post("/rack/{code}/mode/{mode}", dependencies=[need("rayonnages", "modifier")])
 async def set_mode(request: Request, code: str, mode: Literal["counting", "restocking"]) -> Response:
     """Begin or end the *mode rangement*; the rack's own answer changes what the page says."""
     units = units_of(request)
-    refused = await asked_of(request, code, lambda uow: racks.set_mode(uow, code, mode, by=USER))
+    refused = await asked_of(request, code, lambda uow: racks.set_mode(uow, code, mode, by=acting(request)))
     async with units.reading() as uow:
         return render(request, "parts/rack_state.html", **await _state(uow, await rack_or_404(uow, code), "", refused))
 
 
-@router.post("/rack/{code}/deplacee/{answer}")
+@router.post("/rack/{code}/deplacee/{answer}", dependencies=[need("rayonnages", "valider")])
 async def settle_move(request: Request, code: str, answer: Literal["accepter", "refuser"]) -> Response:
     """A person looked at before and after of a camera that moved."""
     units = units_of(request)
     accept = answer == "accepter"
-    refused = await asked_of(request, code, lambda uow: racks.settle_move(uow, code, accept=accept, by=USER))
+    refused = await asked_of(request, code, lambda uow: racks.settle_move(uow, code, accept=accept, by=acting(request)))
     async with units.reading() as uow:
         return render(request, "parts/rack_state.html", **await _state(uow, await rack_or_404(uow, code), "", refused))
 
@@ -264,7 +265,7 @@ async def asked_of(request: Request, code: str, ask: Callable[[UnitOfWork], Awai
     return ""
 
 
-@router.post("/rack/{code}/differences")
+@router.post("/rack/{code}/differences", dependencies=[need("stock", "valider")])
 async def accept(
     request: Request, code: str, proposal: Annotated[list[int] | None, Form(max_length=400)] = None
 ) -> Response:
@@ -274,7 +275,7 @@ async def accept(
     try:
         async with units.begin() as uow:
             await rack_or_404(uow, code)
-            done = await stock.accept_differences(uow, code, USER, proposal)
+            done = await stock.accept_differences(uow, code, acting(request), proposal)
             words = formats.plural(done, "différence acceptée", "différences acceptées")
             message = f"{words} : le stock suit ce qui est vu."
     except (LookupError, ValueError) as error:
@@ -284,12 +285,12 @@ async def accept(
         return render(request, "parts/rack_below.html", **await _below(uow, rack, message, refused))
 
 
-@router.post("/rack/{code}/confiance/{klass}/{how}")
+@router.post("/rack/{code}/confiance/{klass}/{how}", dependencies=[need("rayonnages", "valider")])
 async def set_trust(request: Request, code: str, klass: str, how: Literal["blanc", "automatique"]) -> Response:
     """A person puts a class back to proposals, or lets it act."""
     units = units_of(request)
     async with units.begin() as uow:
         await rack_or_404(uow, code)
-        await racks.set_trust(uow, code, klass, automatic=how == "automatique", by=USER)
+        await racks.set_trust(uow, code, klass, automatic=how == "automatique", by=acting(request))
     async with units.reading() as uow:
         return render(request, "parts/rack_side.html", **await _side(uow, await rack_or_404(uow, code)))

@@ -7,17 +7,18 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from central.core.access import acting, need
 from central.core.uow import UnitOfWork
 from central.people import service as people
 from central.stock import service as stock
 from central.stock.schemas import ProposalView
 from central.ui import rack_words as said
 from central.ui.routing import PageRoute, refusal
-from central.ui.shell import USER, full_page
+from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 from central.work import service as work
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("stock", "lire")])
 
 LEVEL_KINDS: Final = frozenset({"read", "ecart"})
 """Questions whose number is what lies there, not what was moved."""
@@ -83,7 +84,7 @@ def counts(proposal: ProposalView) -> tuple[int | None, int | None]:
     return before, before + proposal.qty if before is not None and proposal.qty else None
 
 
-@router.post("/revue/{proposal}/{act}")
+@router.post("/revue/{proposal}/{act}", dependencies=[need("stock", "valider")])
 async def decide(
     request: Request,
     proposal: int,
@@ -96,26 +97,26 @@ async def decide(
     try:
         async with units.begin() as uow:
             if act == "confirmer":
-                await stock.confirm(uow, proposal, USER)
+                await stock.confirm(uow, proposal, acting(request))
             elif act == "refuser":
-                await stock.refuse(uow, proposal, USER)
+                await stock.refuse(uow, proposal, acting(request))
             elif act == "corriger":
-                await stock.correct(uow, proposal, signed(quantity, way), USER)
+                await stock.correct(uow, proposal, signed(quantity, way), acting(request))
             else:
-                await stock.undo(uow, proposal, USER)
+                await stock.undo(uow, proposal, acting(request))
     except (LookupError, ValueError) as error:
         return refusal(sentence(error))
     async with units.reading() as uow:
         return render(request, "parts/review.html", **await _review(uow))
 
 
-@router.post("/a-imputer/{observation}/imputer")
+@router.post("/a-imputer/{observation}/imputer", dependencies=[need("stock", "valider")])
 async def charge(request: Request, observation: int, operation: Annotated[str, Form(max_length=120)] = "") -> Response:
     """For which operation it was taken; empty: for none."""
     units = units_of(request)
     try:
         async with units.begin() as uow:
-            await work.charge_to(uow, observation, operation or None, USER)
+            await work.charge_to(uow, observation, operation or None, acting(request))
     except (LookupError, ValueError) as error:
         return refusal(sentence(error))
     async with units.reading() as uow:

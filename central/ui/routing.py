@@ -1,28 +1,21 @@
-"""A route that answers as a page in every case: security headers always, and errors in French with a next step."""
+"""A route that answers as a page in every case: errors in French with a next step, a sign-in where one is needed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 from central.ui.shell import NOBODY
 from central.ui.templating import render
 
 log = logging.getLogger(__name__)
-
-HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
-}
-"""No page asks another host for anything, runs an inline script, or is framed."""
 
 
 class PageRoute(APIRoute):
@@ -34,7 +27,7 @@ class PageRoute(APIRoute):
                 _refuse_other_sites(request)
                 response = await handler(request)
             except HTTPException as error:
-                response = failure(request, error.status_code, str(error.detail))
+                response = _sign_in(request, error) or failure(request, error.status_code, str(error.detail))
             except RequestValidationError as error:
                 log.info("bad request on %s: %s", request.url.path, error)
                 response = failure(request, 422, "La demande n’est pas complète : rechargez la page et recommencez.")
@@ -42,8 +35,6 @@ class PageRoute(APIRoute):
                 # Shown as a page, and whole in the log: the person sees what to do, the maintainer sees why.
                 log.exception("page %s failed", request.url.path)
                 response = failure(request, 500, "")
-            for name, value in HEADERS.items():
-                response.headers.setdefault(name, value)
             return response
 
         return answer
@@ -53,6 +44,29 @@ def _refuse_other_sites(request: Request) -> None:
     """Only our own pages change things: another site cannot send this header without being asked first (CORS)."""
     if request.method != "GET" and "HX-Request" not in request.headers:
         raise HTTPException(403, "Cette action se fait depuis les pages de Copeau.")
+
+
+def _sign_in(request: Request, error: HTTPException) -> Response | None:
+    """The page to sign in at (401), or where the code or the second factor is asked for. None: there is no better page.
+
+    A fragment asked by htmx takes the whole page there.
+    """
+    must = (error.headers or {}).get("X-Must", "")
+    if (error.status_code != 401 and not must) or _is_data(request):
+        return None
+    fragment = "HX-Request" in request.headers
+    here = urlsplit(request.headers.get("HX-Current-URL", "")).path if fragment else request.url.path
+    goal = {"code": "/connexion/code", "factor": "/compte"}.get(must) or f"/connexion?{urlencode({'vers': here})}"
+    if fragment:
+        return Response(status_code=error.status_code, headers={"HX-Redirect": goal})
+    if must:
+        return RedirectResponse(goal, 303)
+    return render(request, "connexion.html", 401, goal=here, refused="")
+
+
+def _is_data(request: Request) -> bool:
+    """Asked by a script, which wants the status and no page."""
+    return request.url.path.startswith(("/api/", "/static/"))
 
 
 def refusal(text: str) -> Response:

@@ -27,8 +27,6 @@ class Waiting:
 
 
 NOBODY = Waiting()
-USER = "page"
-"""Who acts on a page as long as pages have no log-in: the audit says "page", never a guessed person."""
 
 
 async def waiting(uow: UnitOfWork) -> Waiting:

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
+from central.core.access import public
 from central.ui.routing import PageRoute
 from central.ui.templating import STATIC
 
@@ -17,7 +18,7 @@ _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/sv
 _YEAR_S: Final = 31_536_000
 
 
-@router.get("/static/{path:path}")
+@router.get("/static/{path:path}", dependencies=[public("stylesheets, scripts and icons, the same for everybody")])
 async def static(request: Request, path: str) -> Response:
     """A file below ``static/``. Asked with its hash it may be kept for ever, else it is checked each time."""
     file = (STATIC / path).resolve()
@@ -29,6 +30,6 @@ async def static(request: Request, path: str) -> Response:
     return FileResponse(file, media_type=kind, headers={"Cache-Control": caching})
 
 
-@router.get("/favicon.ico")
+@router.get("/favicon.ico", dependencies=[public("an icon")])
 async def favicon() -> Response:
     return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")

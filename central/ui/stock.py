@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import Response
 
+from central.core.access import need
 from central.core.uow import UnitOfWork
 from central.items.service import NotFound
 from central.people import service as people
@@ -16,7 +17,7 @@ from central.ui.routing import PageRoute
 from central.ui.shell import full_page
 from central.ui.templating import render, units_of
 
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
+router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("stock", "lire")])
 
 Query_ = Annotated[str, Query(max_length=120)]
 

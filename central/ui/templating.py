@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from central.core.access import identity_of
 from central.core.settings import Settings
 from central.core.uow import Units
 from central.ui import formats, words
@@ -66,7 +67,8 @@ def asset(path: str) -> str:
 def render(request: Request, template: str, status_code: int = 200, **context: Any) -> HTMLResponse:
     """The page or fragment, with the clock and zone that its times are written in."""
     units = units_of(request)
-    html = page(template, units.settings, units.clock.now(), path=request.url.path, **context)
+    me = identity_of(request)
+    html = page(template, units.settings, units.clock.now(), path=request.url.path, me=me, **context)
     return HTMLResponse(html, status_code=status_code, headers={"Cache-Control": "no-store"})
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, HTTPException, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from central.alerts import service as alerts
 from central.alerts.service import AlertView
+from central.core.access import acting, need, signed_in, who
+from central.core.rights import Module
 from central.core.uow import UnitOfWork
 from central.machines import service as machines
 from central.machines.rules.parameters import is_robot
 from central.stock import service as stock
 from central.ui.routing import PageRoute
-from central.ui.shell import USER, full_page, waiting
+from central.ui.shell import full_page, waiting
 from central.ui.stock import names_in
 from central.ui.templating import render, units_of
 from central.ui.working import loads_of, running_now
@@ -78,70 +80,85 @@ async def _movements(uow: UnitOfWork) -> dict[str, Any]:
     return {"movements": found, "names": await names_in(uow, found)}
 
 
-@router.get("/")
+_PARTS: Final[dict[Module, Callable[[UnitOfWork], Awaitable[dict[str, Any]]]]] = {
+    "machines": _tiles,
+    "alertes": _alerts,
+    "atelier": _running,
+    "stock": _movements,
+}
+
+
+@router.get("/", dependencies=[signed_in()])
 async def page(request: Request) -> Response:
+    """What the person may see of it; who sees none of it works at the post, or has no rights yet."""
+    identity = await who(request)
+    wanted = [part for module, part in _PARTS.items() if identity.may(module, "lire")]
+    if not wanted:
+        return RedirectResponse("/poste" if identity.may("poste", "lire") else "/compte", 303)
     async with units_of(request).reading() as uow:
-        parts = await _tiles(uow) | await _alerts(uow) | await _running(uow) | await _movements(uow)
+        parts: dict[str, Any] = {}
+        for part in wanted:
+            parts |= await part(uow)
         return await full_page(request, uow, "atelier.html", "Atelier", **parts)
 
 
-@router.get("/parts/machines")
+@router.get("/parts/machines", dependencies=[need("machines", "lire")])
 async def tiles_part(request: Request) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/tiles.html", **await _tiles(uow))
 
 
-@router.get("/parts/alertes")
+@router.get("/parts/alertes", dependencies=[need("alertes", "lire")])
 async def alerts_part(request: Request) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/alerts.html", **await _alerts(uow))
 
 
-@router.get("/parts/pointages")
+@router.get("/parts/pointages", dependencies=[need("atelier", "lire")])
 async def running_part(request: Request) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/running.html", **await _running(uow))
 
 
-@router.get("/parts/derniers-mouvements")
+@router.get("/parts/derniers-mouvements", dependencies=[need("stock", "lire")])
 async def movements_part(request: Request) -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "parts/last_movements.html", **await _movements(uow))
 
 
-@router.get("/parts/onglets")
+@router.get("/parts/onglets", dependencies=[signed_in()])
 async def tabs_part(request: Request, page: str = "") -> Response:
     async with units_of(request).reading() as uow:
         return render(request, "tabs.html", tab_name=page, waiting=await waiting(uow))
 
 
-@router.post("/alertes/{alert}/vue")
+@router.post("/alertes/{alert}/vue", dependencies=[need("alertes", "valider")])
 async def acknowledge(request: Request, alert: int) -> Response:
     async with units_of(request).begin() as uow:
         try:
-            await alerts.acknowledge(uow, alert, USER)
+            await alerts.acknowledge(uow, alert, acting(request))
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
         return render(request, "parts/alerts.html", **await _alerts(uow))
 
 
-@router.post("/alertes/vues")
+@router.post("/alertes/vues", dependencies=[need("alertes", "valider")])
 async def acknowledge_all(request: Request, ids: Annotated[list[int], Form(max_length=200)]) -> Response:
     """Those that the page showed; what came since stays to be seen."""
     async with units_of(request).begin() as uow:
         for alert in ids:
             try:
-                await alerts.acknowledge(uow, alert, USER)
+                await alerts.acknowledge(uow, alert, acting(request))
             except LookupError as error:
                 raise HTTPException(404, str(error)) from error
         return render(request, "parts/alerts.html", **await _alerts(uow))
 
 
-@router.post("/conflits/{conflict}/regle")
+@router.post("/conflits/{conflict}/regle", dependencies=[need("atelier", "valider")])
 async def settle(request: Request, conflict: int) -> Response:
     async with units_of(request).begin() as uow:
         try:
-            await work.settle_conflict(uow, conflict, USER)
+            await work.settle_conflict(uow, conflict, acting(request))
         except LookupError as error:
             raise HTTPException(404, str(error)) from error
         return render(request, "parts/running.html", **await _running(uow))

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request
 
+from central.core.access import acting, devices, need
 from central.core.uow import Units
 from central.work import service
 from central.work.schemas import Assignment, By, LoadOut, PageClocking, ProgrammeYieldIn
@@ -16,31 +17,31 @@ from central.work.schemas import Assignment, By, LoadOut, PageClocking, Programm
 router = APIRouter(prefix="/api/work", tags=["work"])
 
 
-@router.get("/summary")
+@router.get("/summary", dependencies=[need("atelier", "lire")])
 async def summary(request: Request) -> service.Summary:
     async with _units(request).reading() as uow:
         return await service.summary(uow)
 
 
-@router.get("/running")
+@router.get("/running", dependencies=[need("atelier", "lire", own=True)])
 async def running(request: Request, machine: str | None = None) -> list[service.Running]:
     async with _units(request).reading() as uow:
         return await service.running(uow, machine)
 
 
-@router.get("/orders")
+@router.get("/orders", dependencies=[need("atelier", "lire")])
 async def orders(request: Request) -> list[service.OrderView]:
     async with _units(request).reading() as uow:
         return await service.orders(uow)
 
 
-@router.get("/operations")
+@router.get("/operations", dependencies=[need("atelier", "lire", own=True)])
 async def operations(request: Request, machine: str | None = None) -> list[service.OperationView]:
     async with _units(request).reading() as uow:
         return await service.operations(uow, machine)
 
 
-@router.get("/operations/{code}")
+@router.get("/operations/{code}", dependencies=[need("atelier", "lire", own=True)])
 async def operation(request: Request, code: str) -> service.OperationDetail:
     async with _units(request).reading() as uow:
         found = await service.operation(uow, code)
@@ -49,7 +50,7 @@ async def operation(request: Request, code: str) -> service.OperationDetail:
     return found
 
 
-@router.get("/load/{machine}")
+@router.get("/load/{machine}", dependencies=[need("atelier", "lire")])
 async def load(
     request: Request, machine: str, day: date | None = None, span: Literal["day", "week"] = "day"
 ) -> LoadOut:
@@ -58,19 +59,19 @@ async def load(
     return LoadOut.of(found)
 
 
-@router.get("/conflicts")
+@router.get("/conflicts", dependencies=[need("atelier", "lire")])
 async def conflicts(request: Request) -> list[service.ConflictView]:
     async with _units(request).reading() as uow:
         return await service.conflicts(uow)
 
 
-@router.get("/parts/unassigned")
+@router.get("/parts/unassigned", dependencies=[need("atelier", "lire")])
 async def unassigned_parts(request: Request) -> list[service.UnassignedParts]:
     async with _units(request).reading() as uow:
         return await service.unassigned_parts(uow)
 
 
-@router.get("/copy")
+@router.get("/copy", dependencies=[devices(("poste", "lire"), only="terminal")])
 async def post_copy(
     request: Request, since: Annotated[int | None, Query(ge=0)] = None, post: str | None = None
 ) -> service.PostCopy:
@@ -78,33 +79,33 @@ async def post_copy(
         return await service.post_copy(uow, since, post=post)
 
 
-@router.post("/clockings", status_code=204)
+@router.post("/clockings", status_code=204, dependencies=[need("atelier", "creer", own=True)])
 async def clock(request: Request, body: PageClocking) -> None:
     """Entered on a page. A post does not use this: it sends facts."""
     async with _units(request).begin() as uow:
         with _said_in_french():
-            await service.clock(uow, **body.model_dump())
+            await service.clock(uow, **body.model_dump() | {"by": acting(request, body.by)})
 
 
-@router.post("/conflicts/{conflict_id}/settle", status_code=204)
+@router.post("/conflicts/{conflict_id}/settle", status_code=204, dependencies=[need("atelier", "valider")])
 async def settle_conflict(request: Request, conflict_id: int, body: By) -> None:
     async with _units(request).begin() as uow:
         with _said_in_french():
-            await service.settle_conflict(uow, conflict_id, body.by)
+            await service.settle_conflict(uow, conflict_id, acting(request, body.by))
 
 
-@router.post("/parts/{fact_id}/assign", status_code=204)
+@router.post("/parts/{fact_id}/assign", status_code=204, dependencies=[need("atelier", "modifier")])
 async def assign_parts(request: Request, fact_id: int, body: Assignment) -> None:
     async with _units(request).begin() as uow:
         with _said_in_french():
-            await service.assign_parts(uow, fact_id, body.operation, body.by)
+            await service.assign_parts(uow, fact_id, body.operation, acting(request, body.by))
 
 
-@router.post("/yields", status_code=204)
+@router.post("/yields", status_code=204, dependencies=[need("machines", "modifier")])
 async def set_programme_yield(request: Request, body: ProgrammeYieldIn) -> None:
     async with _units(request).begin() as uow:
         with _said_in_french():
-            await service.set_programme_yield(uow, body.machine, body.programme, body.parts_per_cycle, by=body.by)
+            await service.set_programme_yield(uow, body.machine, body.programme, body.parts_per_cycle, by=acting(request, body.by))
 
 
 def _units(request: Request) -> Units:

@@ -78,7 +78,7 @@ class Demo:
         database = self._settings.database_url
         run.copeau(
             "central", "central", "--database", database, "--port", str(self.port), "--broker", address, "--site", SITE,
-            more={"COPEAU_RACKS_BEGIN": self._settings.racks_begin},
+            more={"COPEAU_RACKS_BEGIN": self._settings.racks_begin, "COPEAU_ACCESS": "open"},
         )  # fmt: skip
         cameras = run.start("cameras", [sys.executable, "-m", "copeau.demo.cameras", str(camera), work / "truth"])
         self._camera_pid = cameras.pid

@@ -169,7 +169,7 @@ class Shop:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=os.environ | {"COPEAU_RACKS_BEGIN": "automatic"},
+                env=os.environ | {"COPEAU_RACKS_BEGIN": "automatic", "COPEAU_ACCESS": "open"},
             )
 
     def _log(self, name: str) -> str:

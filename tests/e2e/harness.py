@@ -43,7 +43,7 @@ class Centre:
         self.url = f"http://127.0.0.1:{self.port}"
         self.database_url = f"sqlite:///{directory / 'copeau.db'}"
         self._settings = {"database_url": self.database_url, "broker_port": broker_port, "port": self.port}
-        self._settings |= {"racks_begin": "automatic"} | settings
+        self._settings |= {"racks_begin": "automatic", "access": "open"} | settings
         self._process: subprocess.Popen[bytes] | None = None
         self.log = directory / "centre.log"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import os
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ class CentreProcess:
                     *("--port", str(self.port), "--broker", f"127.0.0.1:{self.broker_port}"),
                 ],
                 cwd=REPOSITORY,
+                env=os.environ | {"COPEAU_ACCESS": "open"},
                 stdout=log,
                 stderr=log,
             )

@@ -8,12 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
+from central.core.access import DEMO
 from central.core.uow import Outgoing
 from central.link import LinkDown
 from central.live.hub import QUEUE_LIMIT, Frame
 from central.live.routes import _events
 from central.live.service import MOST_REPLAYED, Live
+from central.live.watching import Watch
 from tests.support.centre import Bench, bench, eventually
+
+
+async def _always() -> bool:
+    return True
+
+
+WATCH = Watch(DEMO, _always)
 
 
 class FakeDeliverer:
@@ -41,7 +50,7 @@ async def next_text(events: object) -> str:
 async def test_a_commit_is_told_and_a_rollback_is_not(database_url: str) -> None:
     async with bench(database_url) as centre:
         live = Live(centre.units, FakeDeliverer(), (LinkDown,))
-        events = _events(live, None)
+        events = _events(live, None, WATCH)
         await next_text(events)
         waiting = asyncio.ensure_future(next_text(events))
         await eventually(lambda: len(live.hub) == 1)
@@ -63,7 +72,7 @@ async def test_a_page_resumes_after_the_last_event_it_saw(database_url: str) -> 
             await tell(centre, "stock", n=n)
         frames = await live.since(0)
         assert [frame.data for frame in frames] == [f'{{"stock":{{"n":{n}}}}}' for n in range(5)]
-        events = _events(live, frames[2].id)
+        events = _events(live, frames[2].id, WATCH)
         await next_text(events)
         assert '"n":3' in await next_text(events)
         assert '"n":4' in await next_text(events)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from central.audit.models import AuditEntry
+from central.core.access import OpenGate
 from central.racks import crops, routes
 from central.racks import service as racks
 from central.racks.models import RackCrops
@@ -26,9 +27,9 @@ ID = "0123456789abcdef0123456789abcdef"
 @pytest.fixture
 async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    app.state.units, app.state.rack_pictures = shop.units, Pictures()
+    app.state.units, app.state.rack_pictures, app.state.gate = shop.units, Pictures(), OpenGate()
     app.include_router(routes.router)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from central.alerts import routes as alert_routes
 from central.alerts import service as alerts
 from central.audit import service as audit
+from central.core.access import OpenGate
 from central.machines import routes as machine_routes
 from central.machines import service as machines
 from central.work import routes as work_routes
@@ -20,10 +21,10 @@ from tests.integration.central.work.harness import Shop, at, open_shop
 @asynccontextmanager
 async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    app.state.units = shop.units
+    app.state.units, app.state.gate = shop.units, OpenGate()
     for feature in (alert_routes, machine_routes, work_routes):
         app.include_router(feature.router)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://copeau") as found:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as found:
         yield found
 
 
