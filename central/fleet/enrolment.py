@@ -101,9 +101,17 @@ async def enrol_agent(uow: UnitOfWork, authority: Authority, token: str, request
     return device.name, issued
 
 
-async def enrol_terminal(uow: UnitOfWork, token: str) -> tuple[DeviceView, str]:
-    """The terminal, and the secret that its browser keeps; an earlier one is over. Raises `RefusedError`."""
+async def enrol_terminal(uow: UnitOfWork, token: str, holds: str = "") -> tuple[DeviceView, str]:
+    """The terminal, and the secret that its browser keeps; an earlier one is over. `holds`: the name of facts that it
+    still keeps, under which some may have been committed already: under another they would count twice.
+
+    Raises `RefusedError`.
+    """
     device = await _invited(uow, token, "terminal")
+    if holds and holds != device.name:
+        raise RefusedError(
+            f"Ce poste garde encore des faits sous le nom « {holds} » : l'inscrire sous ce nom, ou les laisser partir."
+        )
     await _use(uow, token)
     secret = _secret()
     device.secret_hash = _hash(secret)
@@ -197,7 +205,7 @@ async def devices(uow: UnitOfWork, *, retired: bool = False) -> list[DeviceView]
         .where(FleetCertificate.revoked_at.is_(None))
         .order_by(FleetCertificate.not_after)
     )
-    until = dict(ends)
+    until = dict(ends.all())
     invited = {
         row.device: row.expires_at
         for row in await uow.session.scalars(

@@ -24,6 +24,8 @@ _T = TypeVar("_T")
 
 class TerminalRequest(msgspec.Struct):
     token: str
+    holds: str = ""
+    """The name under which the browser still keeps facts that were perhaps sent: it must stay the same."""
 
 
 @router.post(PATH, dependencies=[public("the one-time token in the body is what gives entrance")])
@@ -74,7 +76,7 @@ async def enrol_terminal(request: Request) -> Response:
     asked = await _read(request, TerminalRequest)
     try:
         async with _units(request).begin() as uow:
-            device, secret = await enrolment.enrol_terminal(uow, asked.token)
+            device, secret = await enrolment.enrol_terminal(uow, asked.token, asked.holds)
     except RefusedError as error:
         raise HTTPException(403, str(error)) from error
     secure = request.url.scheme == "https"

@@ -83,6 +83,22 @@ export async function pack(limit = 200) {
   return { agent, boot, base, envelopes };
 }
 
+// The name that the centre gave. Under another name than before, what is not sent yet speaks under a new identity.
+export async function become(name) {
+  const db = await opening;
+  const transaction = db.transaction('meta', 'readwrite', STRICT);
+  const meta = transaction.store;
+  const [agent, acked] = await Promise.all([meta.get('agent'), meta.get('acked')]);
+  if (agent !== name) {
+    meta.put(name, 'agent');
+    meta.put(hex(12), 'boot');
+    meta.put(acked, 'base');
+  }
+  meta.put(true, 'enrolled');
+  await transaction.done;
+  changed();
+}
+
 // The centre has everything up to `upto`. Returns whether that moved us.
 export async function acknowledge({ boot, upto }) {
   const db = await opening;
