@@ -6,6 +6,7 @@ from sqlalchemy import MetaData
 
 import central.alerts.models
 import central.audit.models
+import central.automation.models
 import central.core.uow
 import central.fleet.models
 import central.inbox.models

@@ -10,6 +10,7 @@ from typing import Literal
 from sqlalchemy import delete, select
 
 from central.audit import service as audit
+from central.automation import service as automation
 from central.core.uow import UnitOfWork
 from central.racks import rules
 from central.racks.models import Rack, RackOutcome, RackTrust
@@ -37,10 +38,10 @@ class Outcome:
 
 
 async def trusted(uow: UnitOfWork, asked: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Of these (rack, class), those whose observations may move stock by themselves."""
+    """Of these (rack, class), those whose observations may move stock by themselves; none where a person validates."""
     begin = uow.settings.racks_begin == "automatic"
     wanted = set(asked)
-    if not wanted:
+    if not wanted or not await automation.is_automatic(uow, "camera_debit"):
         return set()
     t = RackTrust
     rows = await uow.session.execute(

@@ -8,6 +8,7 @@ from central.core.access import signed_in
 from central.ui import (
     account,
     agents,
+    automation,
     devices,
     journal,
     kept,
@@ -55,6 +56,7 @@ for _part in (
     quarantine,
     journal,
     kept,
+    automation,
 ):
     router.include_router(_part.router)
 

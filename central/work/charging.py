@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import delete, func, select
 
 from central.audit import service as audit
+from central.automation import service as automation
 from central.core.facts import Fact
 from central.core.uow import UnitOfWork
 from central.machines.store import insert_new
@@ -148,6 +149,7 @@ async def rejudge(uow: UnitOfWork, since: datetime, until: datetime, codes: Coll
     runs = await _runs(uow, picks[0].at, end)
     planned = await _planned(uow, {run.operation for run in runs})
     badges = await people.by_badge(uow, {b for p in picks if p.person and (b := people.badge_in(p.person))})
+    automatic = await automation.is_automatic(uow, "charge")
     rows: list[stock.ChargeRow] = []
     for pick in picks:
         if pick.how == "hand" or pick.operation is not None:
@@ -159,6 +161,8 @@ async def rejudge(uow: UnitOfWork, since: datetime, until: datetime, codes: Coll
             pick.at, pick.item, badged=badged, person=person, runs=runs, planned=planned,
             complete=uow.settings.racks_plans_complete,
         )  # fmt: skip
+        if found.operation is not None and not automatic:
+            found = rules.Verdict(found.person, None, "none", (found.operation,))
         row = stock.ChargeRow(pick.observation, found.person, found.operation, found.how, found.likely)
         if (pick.charged_person, pick.charged_operation, pick.how, pick.likely) != (
             row.person, row.operation, row.how, row.likely,

@@ -55,9 +55,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_retention_run")),
     )
     op.create_index("ix_retention_run_rule_at", "retention_run", ["rule", "at"])
+    op.create_table(
+        "automation_setting",
+        sa.Column("act", sa.String(24), nullable=False),
+        sa.Column("mode", sa.String(10), nullable=False),
+        sa.Column("by", sa.String(120), nullable=False),
+        sa.Column("at", types.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("act", name=op.f("pk_automation_setting")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("automation_setting")
     op.drop_table("retention_run")
     _ledger(_FORMER_SQLITE, _FORMER_POSTGRESQL)
     connection = op.get_bind()
