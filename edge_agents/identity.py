@@ -183,7 +183,9 @@ def _said(reply: httpx.Response) -> str:
 
 
 def _unreachable(base: str, error: Exception) -> IdentityError:
-    return IdentityError(f"Le centre ne répond pas à {base} ({error or type(error).__name__}) : vérifier le réseau.")
+    return IdentityError(
+        f"Le centre ne répond pas à {base} ({str(error) or type(error).__name__}) : vérifier le réseau."
+    )
 
 
 def _client(context: ssl.SSLContext) -> httpx.AsyncClient:

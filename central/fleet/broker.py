@@ -42,6 +42,7 @@ class BrokerFiles:
     def write_list(self, revoked: Mapping[str, datetime], now: datetime) -> bool:
         """The list of revoked certificates; whether it was written, since it holds others or is a day old."""
         path = self._folder / "ca.crl"
+        previous: bytes | None
         try:
             previous = path.read_bytes()
             before = x509.load_pem_x509_crl(previous)

@@ -52,11 +52,12 @@ def check(config: Path) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("agent.toml"),
     show_default=True,
-    help="Its configuration; written when it is not there yet. The identity is kept in the folder beside it.",
+    help="Its configuration; written when it is not there yet.",
 )
-def enrol(url: str, config: Path) -> None:
+@click.option("--identity", "name", default="identity", show_default=True, help="Folder beside it: key, certificate.")
+def enrol(url: str, config: Path, name: str) -> None:
     """Make this agent one of the shop's. URL: shown with its QR by the centre's page Agents, good for 15 minutes."""
-    folder = config.absolute().parent / "identity"
+    folder = config.absolute().parent / name
     try:
         identity = asyncio.run(enrolling.enrol(parse_invitation(url), folder))
     except (ValueError, enrolling.IdentityError) as error:
@@ -65,7 +66,7 @@ def enrol(url: str, config: Path) -> None:
     card = identity.card
     click.echo(f"{card.name} ({card.site}) est enrôlé ; son certificat vaut jusqu'au {identity.until():%d/%m/%Y}.")
     if not config.exists():
-        config.write_text(_FIRST_CONFIG.format(name=card.name, site=card.site), encoding="utf-8")
+        config.write_text(_FIRST_CONFIG.format(name=card.name, site=card.site, folder=name), encoding="utf-8")
         click.echo(f"{config} est écrit : y décrire ses sources, puis : copeau agent run {config}")
         return
     try:
@@ -74,7 +75,7 @@ def enrol(url: str, config: Path) -> None:
         click.echo("\n".join(error.lines), err=True)
         sys.exit(2)
     if tree.centre.identity is None:
-        click.echo(f'Dans {config}, section [centre], écrire seulement : identity = "identity"')
+        click.echo(f'Dans {config}, section [centre], écrire seulement : identity = "{name}"')
 
 
 _FIRST_CONFIG = """\
@@ -84,7 +85,7 @@ name = "{name}"
 site = "{site}"
 
 [centre]
-identity = "identity"
+identity = "{folder}"
 """
 
 

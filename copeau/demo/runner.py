@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -51,10 +52,11 @@ class Demo:
         _empty(self.directory)
         self._processes = Processes(self.directory / "logs")
         url = self.database_url or f"sqlite:///{self.directory / 'copeau.db'}"
-        self._broker = Broker(self.directory / "broker")
+        self._broker = Broker(self.directory / "broker", secure=self.directory / "centre" / "broker")
         self._settings = Settings(
             database_url=url, site=SITE, port=self.port, broker_port=self._broker.port, host="127.0.0.1",
             racks_begin="automatic",
+            data=self.directory / "centre", broker_tls=True, tls_port=free_port(), tls_host="127.0.0.1",
         )  # fmt: skip
         self._operators: list[Operator] = []
         self._camera_pid = 0
@@ -73,12 +75,13 @@ class Demo:
         asyncio.run(stage.set_up(self._settings, taught, mill=not no_linuxcnc))
         camera, shdr, opcua = free_port(), free_port(), free_port()
         run = self._processes
-        self._broker.start()
+        invited = asyncio.run(stage.invite(self._settings, stage.AGENTS))
+        self._broker.start(wait=False)
         address = f"127.0.0.1:{self._broker.port}"
         database = self._settings.database_url
         run.copeau(
             "central", "central", "--database", database, "--port", str(self.port), "--broker", address, "--site", SITE,
-            more={"COPEAU_RACKS_BEGIN": self._settings.racks_begin, "COPEAU_ACCESS": "open"},
+            more=self._environment() | {"COPEAU_RACKS_BEGIN": self._settings.racks_begin, "COPEAU_ACCESS": "open"},
         )  # fmt: skip
         cameras = run.start("cameras", [sys.executable, "-m", "copeau.demo.cameras", str(camera), work / "truth"])
         self._camera_pid = cameras.pid
@@ -95,11 +98,13 @@ class Demo:
             run.start("fraiseuse-1", linuxcnc_sim.command(state, loop=True, between_s=3.0))
             entrance = linuxcnc_sim.entrance(state)
         run.wait_for_port("central", self.port)
+        self._broker.wait()
         run.wait_for_port("cameras", camera)
         run.wait_for_port("tour-1", shdr)
         run.wait_for_port("tour-2", opcua)
-        self._configs = stage.agent_configs(work, SITE, self._broker.port, self.port, camera, shdr, opcua, entrance)
+        self._configs = stage.agent_configs(work, SITE, camera, shdr, opcua, entrance)
         for name, path in self._configs.items():
+            self._enrol(invited[name].url(), path)
             run.copeau(name, "agent", "run", path)
         for number, person in enumerate(stage.OPERATORS, 1):
             terminal = Terminal(SITE, f"poste-{number}", self.port)
@@ -109,6 +114,24 @@ class Demo:
             )
             operator.start()
             self._operators.append(operator)
+
+    def _environment(self) -> dict[str, str]:
+        """What the centre is told of TLS."""
+        settings = self._settings
+        return {
+            "COPEAU_DATA": str(settings.data),
+            "COPEAU_BROKER_TLS": "true",
+            "COPEAU_TLS_PORT": str(settings.tls_port),
+            "COPEAU_TLS_HOST": "127.0.0.1",
+        }
+
+    def _enrol(self, url: str, config: Path) -> None:
+        """By the command that the page *Agents* shows. Raises `CannotStart`."""
+        name = config.stem
+        command = [sys.executable, "-m", "copeau.cli", "agent", "enrol", url, "--config", str(config)]
+        done = subprocess.run([*command, "--identity", f"{name}.identity"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CannotStart(f"{name} could not be enrolled: {done.stderr.strip()}")
 
     def live(self, seconds: float | None, stop: threading.Event) -> None:
         """Until `seconds` are over or `stop` is set; raises `CannotStart` when a process of the shop died by itself."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from central.core.settings import Settings
 from central.core.uow import UnitOfWork
+from central.fleet import enrolment
+from central.fleet.trust import Trust
 from central.items import service as items
 from central.machines import service as machines
 from central.machines import settings as machine_settings
@@ -22,6 +24,7 @@ from central.racks import service as racks
 from central.stock import service as stock
 from central.work import service as work
 from central.work.service import Debit
+from contracts.enrolment import Invitation
 from contracts.racks import RackDescription
 
 OPERATORS = {"p-op1": "Opérateur 1", "p-op2": "Opérateur 2"}
@@ -44,6 +47,7 @@ LABELLED = {
 """Codes of the label photos that the shop knows; the other photos stay unknown codes, to be assigned on the page."""
 BAR = "BARRE-42CD4-30"
 TOURS = (("tour-1", "Tour 1 Okuma", "tournage", "Okuma OSP, SHDR"), ("tour-2", "Tour 2", "tournage", "OPC UA"))
+AGENTS = ("pi-magasin", "pi-tours")
 MILL = ("fraiseuse-1", "Fraiseuse", "fraisage", "LinuxCNC")
 """A real LinuxCNC, where it is installed."""
 
@@ -88,6 +92,15 @@ async def set_up(settings: Settings, taught: Mapping[str, RackDescription], *, m
         await _orders(uow)
         if mill:
             await _programme(uow)
+
+
+async def invite(settings: Settings, names: Sequence[str]) -> dict[str, Invitation]:
+    """A one-time invitation for each agent, as the page *Agents* makes them. Raises `DatabaseBusy` while a centre runs."""
+    async with prepare(settings) as units, units.begin() as uow:
+        trust = Trust(settings, units)
+        made = {name: await enrolment.invite(uow, name, "agent", by="system") for name in names}
+    fingerprint, port = trust.authority.fingerprint, settings.tls_port or 0
+    return {name: Invitation("127.0.0.1", port, one.token, fingerprint) for name, one in made.items()}
 
 
 async def _programme(uow: UnitOfWork) -> None:
@@ -160,8 +173,6 @@ async def _orders(uow: UnitOfWork) -> None:
 def agent_configs(
     directory: Path,
     site: str,
-    broker: int,
-    centre: int,
     camera: int,
     shdr: int,
     opcua: int,
@@ -239,8 +250,9 @@ spindle_load = "hal:spindle-load"
 """
     paths = {}
     for name, text in texts.items():
-        head = f'[agent]\nname = "{name}"\nsite = "{site}"\n\n[centre]\nport = {broker}\nheartbeat_s = 5\n'
-        head += f'http = "http://127.0.0.1:{centre}"\n\n'
+        head = (
+            f'[agent]\nname = "{name}"\nsite = "{site}"\n\n[centre]\nidentity = "{name}.identity"\nheartbeat_s = 5\n\n'
+        )
         head += f'[outbox]\npath = "{name}.outbox.db"\nmax_mb = 128\n'
         paths[name] = directory / f"{name}.toml"
         paths[name].write_text(head + text, encoding="utf-8")
