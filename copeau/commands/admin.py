@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from copeau.commands.admin_devices import devices
 from copeau.commands.admin_journal import anchors, verify
 
 if TYPE_CHECKING:
     from central.core.settings import Settings
 
 
-@click.group(help="Owner, journal: on the centre's own machine.")
+@click.group(help="Owner, devices, journal: on the centre's own machine.")
 def command() -> None: ...
 
 
@@ -52,5 +53,6 @@ async def _owner_token(settings: Settings, *, forget_factors: bool) -> str:
         await units.database.close()
 
 
+command.add_command(devices)
 command.add_command(verify)
 command.add_command(anchors)

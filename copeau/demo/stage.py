@@ -95,7 +95,7 @@ async def set_up(settings: Settings, taught: Mapping[str, RackDescription], *, m
 
 
 async def invite(settings: Settings, names: Sequence[str]) -> dict[str, Invitation]:
-    """A one-time invitation for each agent, as the page *Agents* makes them. Raises `DatabaseBusy` while a centre runs."""
+    """A one-time invitation for each agent, as the page *Agents* makes them."""
     async with prepare(settings) as units, units.begin() as uow:
         trust = Trust(settings, units)
         made = {name: await enrolment.invite(uow, name, "agent", by="system") for name in names}
@@ -250,9 +250,8 @@ spindle_load = "hal:spindle-load"
 """
     paths = {}
     for name, text in texts.items():
-        head = (
-            f'[agent]\nname = "{name}"\nsite = "{site}"\n\n[centre]\nidentity = "{name}.identity"\nheartbeat_s = 5\n\n'
-        )
+        head = f'[agent]\nname = "{name}"\nsite = "{site}"\n\n'
+        head += f'[centre]\nidentity = "{name}.identity"\nheartbeat_s = 5\n\n'
         head += f'[outbox]\npath = "{name}.outbox.db"\nmax_mb = 128\n'
         paths[name] = directory / f"{name}.toml"
         paths[name].write_text(head + text, encoding="utf-8")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import ssl
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -25,11 +26,13 @@ from contracts.enrolment import PATH
 from contracts.facts import MachineStateChanged
 from copeau.servers.broker import MISSING
 from edge_agents import identity
+from edge_agents.centre_http import CentreHttp, CentreUnavailableError
 from edge_agents.clock import Clock
 from edge_agents.config import load
 from edge_agents.identity import Identity, IdentityError
 from edge_agents.link import Link
 from edge_agents.outbox import Fact, Outbox
+from edge_agents.renewal import Renewal
 from edge_agents.uplink import Uplink
 from tests.support.centre import eventually
 from tests.support.secure import SecureShop, Thief, secure_shop
@@ -190,6 +193,42 @@ async def test_a_certificate_is_renewed_by_showing_it_and_by_nothing_else(shop: 
         await identity.renew(enrolled)
     with pytest.raises(IdentityError, match="déjà 10 certificats"):
         await identity.renew(enrolled)
+
+
+async def test_texts_travel_over_https_by_the_certificate_also_after_its_renewal(shop: SecureShop) -> None:
+    enrolled = await shop.enrol("rack-1")
+    http = CentreHttp(enrolled.http, enrolled.ca, identity=enrolled.pem)
+    async with http.client() as kept_open:
+        for content in (b"G0 X0", b"G1 X1"):
+            digest = hashlib.sha256(content).hexdigest()
+            path = f"/api/programmes/blobs/{digest}"
+            await http.put(path, content, "application/octet-stream", kept_open)
+            assert await http.fetch(path, digest, len(content)) == content
+            await identity.renew(enrolled)
+    await shop.retire("rack-1")
+    with pytest.raises(CentreUnavailableError) as refused:
+        await http.put(f"/api/programmes/blobs/{hashlib.sha256(b'x').hexdigest()}", b"x", "application/octet-stream")
+    assert refused.value.status == 401
+
+
+async def test_an_agent_renews_by_itself_and_says_when_it_cannot(shop: SecureShop, tmp_path: Path) -> None:
+    enrolled = await shop.enrol("rack-1")
+    before = enrolled.certificate().serial_number
+    enrolled.renew_at = lambda: datetime(2020, 1, 1, tzinfo=UTC)  # type: ignore[method-assign]  # two thirds are over
+    async with Outbox.open(tmp_path / "outbox.db", site="atelier", agent="rack-1", clock=Clock()) as outbox:
+        renewing = asyncio.create_task(Renewal(enrolled, outbox, look_s=3600, again_s=0.05).run())
+        await eventually(lambda: enrolled.certificate().serial_number != before)
+        renewing.cancel()
+        await shop.retire("rack-1")
+        enrolled.until = lambda: datetime.now(UTC) + timedelta(days=3)  # type: ignore[method-assign]  # the end is near
+        renewing = asyncio.create_task(Renewal(enrolled, outbox, look_s=3600, again_s=0.05).run())
+        await eventually(lambda: outbox.last["facts"] == 1)
+        await asyncio.sleep(0.3)
+        assert outbox.last["facts"] == 1, "said once"
+        [row] = await outbox.pending("facts", 0, 10)
+        assert b"cert_expiring" in bytes(row.body)
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
 
 
 async def test_a_retired_agent_is_out_of_http_and_mqtt_at_once_and_its_session_ends(shop: SecureShop) -> None:
