@@ -59,6 +59,17 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     part: str
 
 
+class Wipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Centre → agent (``cmd/wipe``): forget the key, the facts, the pictures, and stop.
+
+    Refused while facts wait for the centre, unless `force`.
+    """
+
+    id: str
+    expires: Aware
+    force: bool = False
+
+
 class SendProgramme(msgspec.Struct, frozen=True, kw_only=True):
     """Centre → agent (``cmd/programme-send``): put this programme into the machine's controller, read it back, compare.
 

@@ -21,6 +21,7 @@ _MESSAGES: dict[str, type[msgspec.Struct]] = {
     "cmd.resend": control.Resend,
     "cmd.time": control.TimeReply,
     "cmd.restart": control.Restart,
+    "cmd.wipe": control.Wipe,
     **{f"cmd.{name}": form for name, form in control.PART_COMMANDS.items()},
     "centre.presence": control.CentrePresence,
     "agent.state": control.AgentState,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from importlib import metadata
@@ -13,7 +15,7 @@ from edge_agents.centre_http import CentreHttp
 from edge_agents.clock import Clock
 from edge_agents.commands import Commands
 from edge_agents.config import AgentConfig
-from edge_agents.identity import Identity
+from edge_agents.identity import Identity, forget
 from edge_agents.link import Link
 from edge_agents.outbox import ALERT_AT, Fact, Outbox, OutboxError
 from edge_agents.renewal import Renewal
@@ -33,6 +35,7 @@ def _version() -> str:
 VERSION = _version()
 _LEAVE_WITHIN_S = 2.0
 _LOOK_EVERY_S = 5.0
+_TELL_WITHIN_S = 30.0
 
 
 class Agent:
@@ -68,6 +71,7 @@ class Agent:
                 asyncio.create_task(uplink.run(), name="uplink"),
                 asyncio.create_task(_watch_room(outbox), name="room"),
             ]
+            tasks.append(asyncio.create_task(_until_wiped(commands, outbox), name="wipe"))
             if centre.enrolled is not None:
                 tasks.append(asyncio.create_task(Renewal(centre.enrolled, outbox).run(), name="renewal"))
             try:
@@ -75,12 +79,17 @@ class Agent:
                 for task in done:
                     task.result()
             finally:
+                wiped = commands.wiping.is_set()
                 await commands.close()
                 await supervisor.stop()
                 await asyncio.wait([asyncio.create_task(uplink.say_offline())], timeout=_LEAVE_WITHIN_S)
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks, timeout=_LEAVE_WITHIN_S)
+
+        if wiped:
+            await asyncio.to_thread(wipe, self._config)
+            _log.warning("everything of this agent is gone: the centre asked for it")
 
     async def _say_started(self, outbox: Outbox) -> None:
         facts = [Fact(AgentStarted(version=VERSION, clean=outbox.was_clean, config=self._config.agent.name))]
@@ -94,6 +103,29 @@ class Agent:
             await outbox.put(facts)
         except OutboxError as error:
             _log.error("start not written: %s", error)
+
+
+async def _until_wiped(commands: Commands, outbox: Outbox) -> None:
+    """Ends when all is to go, and the centre has the answer that says so (or will hardly have it any more)."""
+    await commands.wiping.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TELL_WITHIN_S):
+            while (at := await outbox.position("facts")).acked < at.last:  # noqa: ASYNC110  # the outbox has no such event
+                await asyncio.sleep(0.1)
+
+
+def wipe(config: AgentConfig) -> None:
+    """Remove what this agent knows: its key first. Its configuration stays; what cannot be removed is logged."""
+    box, pictures = config.outbox.path, config.pictures
+    if config.centre.identity is not None:
+        forget(config.centre.identity)
+    folders = [pictures.folder or box.with_name(f"{box.stem}-pictures"), box.with_name(f"{box.stem}-models")]
+    files = [pictures.key or box.with_name(f"{box.stem}-pictures.key"), *box.parent.glob(f"{box.name}*")]
+    for path in files:
+        path.unlink(missing_ok=True)
+    for folder in folders:
+        if folder.is_dir():
+            shutil.rmtree(folder, onerror=lambda _how, path, error: _log.error("%s stays: %s", path, error[1]))
 
 
 def _end_of(identity: Identity | None) -> Callable[[], datetime | None]:

@@ -8,15 +8,15 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from contracts.control import PART_COMMANDS, PartCommand, Restart, part_of
+from contracts.control import PART_COMMANDS, PartCommand, Restart, Wipe, part_of
 from contracts.facts import AgentAnswered
 from edge_agents.outbox import Fact, Outbox, OutboxError
 from edge_agents.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
-Command: TypeAlias = Restart | PartCommand
-COMMANDS: dict[str, type[Restart | PartCommand]] = {"restart": Restart, **PART_COMMANDS}
+Command: TypeAlias = Restart | Wipe | PartCommand
+COMMANDS: dict[str, type[Command]] = {"restart": Restart, "wipe": Wipe, **PART_COMMANDS}
 NAME_OF = {form: name for name, form in COMMANDS.items()}
 
 _ANSWERED = "commands"
@@ -43,6 +43,8 @@ class Commands:
         self._outbox = outbox
         self._running: dict[str, asyncio.Task[None]] = {}
         self._writing = asyncio.Lock()
+        self.wiping = asyncio.Event()
+        """The centre wants everything here gone, and was told so."""
 
     def take(self, command: Command) -> None:
         if command.id not in self._running:
@@ -77,12 +79,19 @@ class Commands:
                 await self._outbox.put([Fact(answer)], {_ANSWERED: kept})
         except OutboxError as error:
             _log.error("answer to command %s not written: %s", command.id, error)
+        if done and isinstance(command, Wipe):
+            self.wiping.set()
 
     async def _do(self, command: Command) -> str:
         if isinstance(command, Restart):
             if not await self._supervisor.restart(command.part):
                 raise CommandRefusedError(f"Cet agent n'a pas de partie « {command.part} ».")
             return ""
+        if isinstance(command, Wipe):
+            waiting = (at := await self._outbox.position("facts")).last - at.acked
+            if waiting > 0 and not command.force:
+                raise CommandRefusedError(f"{waiting} faits attendent encore le centre : rien n'a été effacé.")
+            return "L'agent efface sa clé, ses faits et ses images."
         name = part_of(command)
         part = self._supervisor.part(name)
         if part is None:

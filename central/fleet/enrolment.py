@@ -5,16 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, cast
 
+import msgspec
 from sqlalchemy import CursorResult, func, select, update
 
 from central.audit import service as audit
 from central.core.uow import UnitOfWork
 from central.fleet.ca import Authority, Issued
 from central.fleet.models import FleetCertificate, FleetDevice, FleetInvitation
+from contracts import topics
+from contracts.control import Wipe
 from contracts.envelope import is_name
 
 Kind: TypeAlias = Literal["agent", "terminal"]
@@ -22,6 +26,7 @@ Kind: TypeAlias = Literal["agent", "terminal"]
 TOKEN_LASTS: Final = timedelta(minutes=15)
 _TOKEN_BYTES: Final = 32
 _SEEN_EVERY: Final = timedelta(minutes=1)
+_WIPE_WITHIN: Final = timedelta(minutes=10)
 _MOST_GOOD: Final = 10
 """Certificates of one agent at a time: a renewal whose answer was lost is asked for again, not without end."""
 _REPLACED: Final = "remplacé par un nouvel enrôlement"
@@ -159,6 +164,21 @@ async def retire(uow: UnitOfWork, name: str, *, by: str) -> None:
         await audit.record(uow, who=by, what="fleet.retire", subject=f"device:{name}")
     uow.tell("devices")
     uow.tell("agents")
+
+
+async def wipe(uow: UnitOfWork, name: str, *, by: str, force: bool = False) -> str:
+    """Ask an agent to forget its key, its facts and its pictures; it is retired when it says that it does.
+
+    Returns the command's id. Raises `RefusedError`.
+    """
+    device = await uow.session.get(FleetDevice, name)
+    if device is None or device.kind != "agent" or device.retired_at is not None or device.enrolled_at is None:
+        raise RefusedError(f"« {name} » n'est pas un agent en service.")
+    asked = uuid.uuid4().hex
+    command = Wipe(id=asked, expires=uow.now + _WIPE_WITHIN, force=force)
+    uow.publish(topics.command(uow.settings.site, name, "wipe"), msgspec.json.encode(command))
+    await audit.record(uow, who=by, what="fleet.wipe", subject=f"device:{name}", command=asked, force=force)
+    return asked
 
 
 async def device_of_serial(uow: UnitOfWork, serial: str) -> str | None:

@@ -38,6 +38,8 @@ async def devices_parts(request: Request, uow: UnitOfWork, *, retired: bool = Fa
         "devices": await enrolment.devices(uow, retired=retired),
         "dropping": await enrolment.to_drop(uow),
         "retired": retired,
+        "message": "",
+        "refused": "",
         "fingerprint": None if trust is None else trust.authority.fingerprint,
     }
 
@@ -68,6 +70,20 @@ async def retire(request: Request, name: Annotated[str, Path(max_length=63)]) ->
         trust.wake()
     async with units_of(request).reading() as uow:
         return render(request, "parts/devices.html", **await devices_parts(request, uow))
+
+
+@router.post("/appareils/{name}/effacer", dependencies=[need("agents", "supprimer")])
+async def wipe(request: Request, name: Annotated[str, Path(max_length=63)]) -> Response:
+    """The agent forgets everything and is retired, once it has said that nothing waits for the centre any more."""
+    try:
+        async with units_of(request).begin() as uow:
+            await enrolment.wipe(uow, name, by=acting(request))
+    except RefusedError as error:
+        raise HTTPException(409, str(error)) from error
+    async with units_of(request).reading() as uow:
+        asked = f"{name} : effacement demandé. Il sera retiré dès que la carte l'aura fait ; elle refuse tant que des "
+        parts = await devices_parts(request, uow)
+        return render(request, "parts/devices.html", **parts | {"message": f"{asked}faits attendent le centre."})
 
 
 @router.get("/confiance", dependencies=[public("how to trust the centre: read before anything can be trusted")])
