@@ -18,6 +18,7 @@ from central import migrations
 from central.alerts import routes as alerts_routes
 from central.alerts import service as alerts
 from central.audit.keeping import Keeper
+from central.core import refusals
 from central.core.access import OpenGate, check_routes, routes_of
 from central.core.database import Database, DatabaseBusy
 from central.core.facts import Consumers
@@ -40,7 +41,7 @@ from central.machines import consumers as machines_consumers
 from central.machines import routes as machines_routes
 from central.machines import sweeps as machines_sweeps
 from central.people import consumers as people_consumers
-from central.people import links
+from central.people import links, posts
 from central.people.identity import PersonGate
 from central.people.keys import Keys
 from central.people.passwords import Hashing
@@ -117,6 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.rack_pictures = Pictures()
     for module in _ROUTERS:
         app.include_router(module.router)
+    refusals.install(app)
     check_routes(routes_of(app))
     return app
 
@@ -204,6 +206,7 @@ class Centre:
             )
             return
         self.sweeps.every(60.0, "people.seen", self.gate.write_seen)
+        self.sweeps.every(60.0, "people.posts", posts.release_ended)
         async with self.units.begin() as uow:
             token = await links.setup_token(uow)
         if token is not None:

@@ -84,7 +84,7 @@ def parse(document: bytes | str | dict[str, Any]) -> RackDescription:
             rack = msgspec.convert(document, RackDescription)
         else:
             rack = msgspec.json.decode(document, type=RackDescription)
-    except msgspec.MsgspecError as problem:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise RackDescriptionError(str(problem)) from problem
     seen: set[str] = set()
     for slot in rack.slots:

@@ -32,11 +32,16 @@ class RuleView:
 
 
 def register(sweeps: Sweeps) -> None:
-    sweeps.every(600.0, "privacy.enforce", enforce)
+    sweeps.every(600.0, "privacy.enforce", nightly)
+
+
+async def nightly(uow: UnitOfWork) -> None:
+    """Sweep: what is due of the table."""
+    await enforce(uow)
 
 
 async def enforce(uow: UnitOfWork, *, now_due: bool = False) -> dict[str, int]:
-    """Sweep: one rule that is due at each turn (`now_due`: all of them, whatever the hour); rows gone by rule."""
+    """One rule that is due and finds something (`now_due`: all of them, whatever the hour); rows gone by rule."""
     found = rules(uow.settings.data_dir)
     local = uow.now.astimezone(uow.settings.zone)
     last = await _last(uow)

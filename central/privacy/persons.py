@@ -130,7 +130,7 @@ async def _texts(uow: UnitOfWork, person: str) -> dict[str, list[dict[str, Any]]
         .where(_theirs(person), w.text.is_not(None))
         .order_by(e.at)
     )
-    found = {"stock_comments": list(stock), "work_comment": list(work)}
+    found: dict[str, list[Any]] = {"stock_comments": list(stock), "work_comment": list(work)}
     return {name: [{"at": _json(at), "text": text} for at, text in rows] for name, rows in found.items() if rows}
 
 

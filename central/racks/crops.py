@@ -16,6 +16,7 @@ from central.core.database import insert_ignore
 from central.core.keyfile import KeyFileError
 from central.core.settings import Settings
 from central.core.uow import UnitOfWork
+from central.racks.jpeg import is_jpeg
 from central.racks.models import RackCrops, RackCropsUse, RackPurge
 from central.racks.schemas import CropsView
 from central.racks.vault import KeyLostError, Vault, key_id
@@ -24,7 +25,6 @@ from contracts.envelope import Aware
 MAX_PICTURE: Final = 1_000_000
 """Bytes of one picture; a slot's crop is some tens of kilobytes."""
 MAX_BODY: Final = 2 * MAX_PICTURE + 1000
-_JPEG: Final = (b"\xff\xd8\xff", b"\xff\xd9")
 _UNCLAIMED_USES: Final = timedelta(days=31)
 
 
@@ -80,10 +80,6 @@ def sealed(settings: Settings, crops_id: str, body: bytes) -> Sealed:
     done = {m: None if p is None else vault.seal(p, f"{crops_id}/{m}") for m, p in pictures.items()}
     size = sum(len(p) for p in done.values() if p is not None)
     return Sealed(crops_id, done["before"], done["after"], size, vault.key_id, brought.observed)
-
-
-def is_jpeg(picture: bytes) -> bool:
-    return picture.startswith(_JPEG[0]) and picture.rstrip(b"\0").endswith(_JPEG[1])
 
 
 async def take_crops(uow: UnitOfWork, crops: Sealed) -> bool:

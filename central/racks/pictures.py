@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from central.racks.crops import is_jpeg
+from central.racks.jpeg import is_jpeg
 
 MAX_PICTURE: Final = 4 * 2**20
 """Bytes of a rack's whole picture."""

@@ -11,7 +11,9 @@ from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException as AnyHTTPException
 
+from central.core import refusals
 from central.ui.shell import NOBODY
 from central.ui.templating import render
 
@@ -26,11 +28,14 @@ class PageRoute(APIRoute):
             try:
                 _refuse_other_sites(request)
                 response = await handler(request)
-            except HTTPException as error:
+            except AnyHTTPException as error:
                 response = _sign_in(request, error) or failure(request, error.status_code, str(error.detail))
             except RequestValidationError as error:
                 log.info("bad request on %s: %s", request.url.path, error)
                 response = failure(request, 422, "La demande n’est pas complète : rechargez la page et recommencez.")
+            except refusals.UNHOLDABLE as error:
+                log.warning("page %s: %s", request.url.path, str(error).partition("\n")[0])
+                response = failure(request, 422, refusals.SAYS)
             except Exception:
                 # Shown as a page, and whole in the log: the person sees what to do, the maintainer sees why.
                 log.exception("page %s failed", request.url.path)
@@ -46,7 +51,7 @@ def _refuse_other_sites(request: Request) -> None:
         raise HTTPException(403, "Cette action se fait depuis les pages de Copeau.")
 
 
-def _sign_in(request: Request, error: HTTPException) -> Response | None:
+def _sign_in(request: Request, error: AnyHTTPException) -> Response | None:
     """The page to sign in at (401), or where the code or the second factor is asked for. None: there is no better page.
 
     A fragment asked by htmx takes the whole page there.

@@ -21,8 +21,12 @@ _YEAR_S: Final = 31_536_000
 @router.get("/static/{path:path}", dependencies=[public("stylesheets, scripts and icons, the same for everybody")])
 async def static(request: Request, path: str) -> Response:
     """A file below ``static/``. Asked with its hash it may be kept for ever, else it is checked each time."""
-    file = (STATIC / path).resolve()
-    if not file.is_relative_to(STATIC) or not file.is_file():
+    try:
+        file = (STATIC / path).resolve()
+        there = file.is_relative_to(STATIC) and file.is_file()
+    except (OSError, ValueError):  # a name that no file system takes
+        there = False
+    if not there:
         hint = " Lancez « make setup » : les fichiers de page viennent de npm." if path.startswith("vendor/") else ""
         raise HTTPException(404, f"Le fichier {path} n’existe pas.{hint}")
     kind = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"

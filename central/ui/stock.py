@@ -66,7 +66,11 @@ async def waiting_part(request: Request) -> Response:
 @router.get("/parts/article")
 async def article_part(request: Request, item: Query_) -> Response:
     async with units_of(request).reading() as uow:
-        return render(request, "parts/article.html", article=await stock.level(uow, item))
+        try:
+            found = await stock.level(uow, item)
+        except NotFound as error:
+            raise HTTPException(404, f"{str(error).capitalize()}.") from error
+        return render(request, "parts/article.html", article=found)
 
 
 @router.get("/stock/{code:path}")
