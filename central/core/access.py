@@ -41,8 +41,6 @@ class Identity:
     grants: Grants = field(default_factory=Grants)
     owner: bool = False
     must: Must = ""
-    machines: frozenset[str] = frozenset()
-    """The person is qualified for these."""
 
     @property
     def who(self) -> str:

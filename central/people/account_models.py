@@ -101,7 +101,8 @@ class SignIn(Base):
     person: Mapped[str | None] = mapped_column(String(120))
     """Null: no account has that name. The name typed is not kept: it may be a password."""
     outcome: Mapped[str] = mapped_column(String(12))
-    """``tried`` until it is known, then ``ok``, ``half`` (the code is to come), ``wrong`` or ``code`` (a wrong one)."""
+    """``tried`` until it is known, then ``ok``, ``half`` (the code is to come), ``wrong``, or ``code`` or ``pin``
+    (a wrong one)."""
     address: Mapped[str] = mapped_column(String(64))
     browser: Mapped[str] = mapped_column(String(120))
     known: Mapped[bool] = mapped_column(default=False)

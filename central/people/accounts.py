@@ -152,6 +152,7 @@ async def set_active(uow: UnitOfWork, person_id: str, active: bool, *, by: str) 
     if row is not None and row.owner and not active:
         raise RefusedError("Le propriétaire ne peut pas être désactivé.")
     person.active, person.updated_at = active, uow.now
+    person.left_at = None if active else uow.now
     if not active:
         person.badge = None
         await sessions.end_all(uow, person_id)

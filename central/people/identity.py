@@ -85,6 +85,5 @@ async def _identity(uow: UnitOfWork, session: AccountSession) -> Identity | None
     elif not has_factor and administers(grants):
         must = "factor"
     return Identity(
-        "person", session.person, None, frozenset(roles), name or session.person, session.id, grants, owner, must,
-        frozenset(await accounts.machines_of(uow, session.person)),
-    )  # fmt: skip
+        "person", session.person, None, frozenset(roles), name or session.person, session.id, grants, owner, must
+    )

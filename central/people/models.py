@@ -23,6 +23,8 @@ class Person(Base):
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Works here no longer since then."""
     erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

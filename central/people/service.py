@@ -83,6 +83,7 @@ async def erase(uow: UnitOfWork, person_id: str) -> None:
     person.name = person.badge = None
     person.active = False
     person.erased_at = person.updated_at = uow.now
+    person.left_at = person.left_at or uow.now
     await uow.session.flush()
     await uow.session.execute(delete(Account).where(Account.person == person_id))
     await uow.session.execute(delete(SignIn).where(SignIn.person == person_id))

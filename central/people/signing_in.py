@@ -10,15 +10,18 @@ from sqlalchemy import delete, exists, select, update
 
 from central.audit import service as audit
 from central.core.uow import UnitOfWork, Units
-from central.people import factors, links, sessions
+from central.people import factors, links, passkeys, sessions
 from central.people.account_models import Account, AccountSession, Passkey, RecoveryCode, SignIn
 from central.people.keys import Keys
 from central.people.models import Person
+from central.people.passkeys import Challenges, Party
 from central.people.passwords import Hashing, is_outdated
 from central.people.sessions import Caller
 from central.people.throttle import WINDOW, Failure, wait_until
 
-_FAILED: Final = frozenset({"tried", "wrong", "code"})
+AT_POST: Final = "poste:"
+"""Begins the address of a PIN typed at a post: those failures and the ones of passwords do not slow each other down."""
+_FAILED: Final = frozenset({"tried", "wrong", "code", "pin"})
 _WRONG: Final = "Nom ou mot de passe inconnu."
 _WRONG_CODE: Final = "Ce code n’est pas le bon, ou il a déjà servi."
 
@@ -57,6 +60,7 @@ class Door:
 
     def __init__(self, units: Units, keys: Keys, hashing: Hashing) -> None:
         self.units, self.keys, self.hashing = units, keys, hashing
+        self.challenges = Challenges()
 
     async def enter(self, login: str, password: str, caller: Caller) -> SignedIn:
         """Raises `NotSignedIn`."""
@@ -65,7 +69,7 @@ class Door:
         rehashed = await self.hashing.hash(password) if fine and is_outdated(attempt.password or "") else None
         async with self.units.begin() as uow:
             if not fine or attempt.person is None:
-                await _settle(uow, attempt.id, "wrong")
+                await self.settle(uow, attempt.id, "wrong")
                 signed = None
             else:
                 signed = await self._let_in(uow, attempt.person, attempt.id, caller, rehashed)
@@ -78,35 +82,45 @@ class Door:
         gets a new token. Raises `NotSignedIn`.
         """
         async with self.units.begin() as uow:
-            until = await self._wait(uow, person, caller)
+            until = await self.wait(uow, person, caller)
             if until is None:
-                attempt = await _note(uow, person, caller)
+                attempt = await self.note(uow, person, caller)
                 fine = await self._is_code(uow, person, code)
-                await _settle(uow, attempt, "ok" if fine else "code")
-                if fine:
-                    await sessions.end(uow, person, session)
-                    cookie = await sessions.begin(uow, self.keys, person, caller, strong=True, finished=True)
-                    await audit.record(uow, who=person, what="people.sign_in", subject=f"person:{person}")
+                await self.settle(uow, attempt, "ok" if fine else "code")
+                cookie = await self._finish(uow, person, session, caller) if fine else None
         if until is not None:
             raise _too_early(until)
-        if not fine:
+        if cookie is None:
             raise NotSignedIn(_WRONG_CODE)
         return SignedIn(person, cookie, "")
+
+    async def show_passkey(self, person: str, session: str, answer: str, party: Party, caller: Caller) -> SignedIn:
+        """The same with a passkey. Raises `RefusedError`."""
+        challenge = self.challenges.take(session, self.units.clock.now())
+        async with self.units.begin() as uow:
+            await passkeys.check(uow, person, answer, party, challenge)
+            await self.settle(uow, await self.note(uow, person, caller), "ok")
+            return SignedIn(person, await self._finish(uow, person, session, caller), "")
+
+    async def _finish(self, uow: UnitOfWork, person: str, session: str, caller: Caller) -> str:
+        await sessions.end(uow, person, session)
+        await audit.record(uow, who=person, what="people.sign_in", subject=f"person:{person}")
+        return await sessions.begin(uow, self.keys, person, caller, strong=True, finished=True)
 
     async def confirms(self, person: str, password: str, caller: Caller) -> bool:
         """Whether this is the password of the person who is signed in: before acts that need it again."""
         async with self.units.begin() as uow:
-            until = await self._wait(uow, person, caller)
+            until = await self.wait(uow, person, caller)
             if until is not None:
                 raise _too_early(until)
-            attempt = await _note(uow, person, caller)
+            attempt = await self.note(uow, person, caller)
             hashed = await uow.session.scalar(select(Account.password).where(Account.person == person))
         fine = await self.hashing.matches(password, hashed)
         async with self.units.begin() as uow:
             if fine:
                 await uow.session.execute(delete(SignIn).where(SignIn.id == attempt))
             else:
-                await _settle(uow, attempt, "wrong")
+                await self.settle(uow, attempt, "wrong")
         return fine
 
     async def start_with_link(self, token: str, *, name: str, login: str, password: str, caller: Caller) -> SignedIn:
@@ -116,7 +130,7 @@ class Door:
         hashed = await self.hashing.hash(password)
         async with self.units.begin() as uow:
             person = await links.use_link(uow, token, name=name, login=login, hashed=hashed)
-            attempt = await _note(uow, person, caller)
+            attempt = await self.note(uow, person, caller)
             return await self._let_in(uow, person, attempt, caller, None)
 
     async def _try(self, login: str, caller: Caller) -> _Attempt:
@@ -130,17 +144,20 @@ class Door:
                 )
             ).first()
             person, password = (row[0], row[1]) if row is not None else (None, None)
-            until = await self._wait(uow, person, caller)
+            until = await self.wait(uow, person, caller)
             if until is None:
-                return _Attempt(await _note(uow, person, caller), person, password)
+                return _Attempt(await self.note(uow, person, caller), person, password)
         raise _too_early(until)
 
-    async def _wait(self, uow: UnitOfWork, person: str | None, caller: Caller) -> datetime | None:
+    async def wait(self, uow: UnitOfWork, person: str | None, caller: Caller) -> datetime | None:
+        """When the next attempt may be made; None: now."""
         place = SignIn.person == person if person else SignIn.person.is_(None) & (SignIn.address == caller.address)
+        at_post = SignIn.address.startswith(AT_POST)
+        alike = at_post if caller.address.startswith(AT_POST) else ~at_post
         rows = (
             await uow.session.execute(
                 select(SignIn.at, SignIn.address, SignIn.known, SignIn.outcome)
-                .where(place, SignIn.at > uow.now - WINDOW)
+                .where(place, alike, SignIn.at > uow.now - WINDOW)
                 .order_by(SignIn.id)
             )
         ).all()
@@ -156,13 +173,26 @@ class Door:
         ]
         return wait_until(failures, caller.address, known=known, now=uow.now)
 
+    async def note(self, uow: UnitOfWork, person: str | None, caller: Caller) -> int:
+        """An attempt, before it is judged; its number."""
+        row = SignIn(
+            at=uow.now, person=person, outcome="tried", address=caller.address, browser=caller.browser,
+            known=_is_known(person, caller),
+        )  # fmt: skip
+        uow.session.add(row)
+        await uow.session.flush()
+        return row.id
+
+    async def settle(self, uow: UnitOfWork, attempt: int, outcome: str) -> None:
+        await uow.session.execute(update(SignIn).where(SignIn.id == attempt).values(outcome=outcome))
+
     async def _let_in(
         self, uow: UnitOfWork, person: str, attempt: int, caller: Caller, rehashed: str | None
     ) -> SignedIn:
         if rehashed is not None:
             await uow.session.execute(update(Account).where(Account.person == person).values(password=rehashed))
         owes = await has_factor(uow, person)
-        await _settle(uow, attempt, "half" if owes else "ok")
+        await self.settle(uow, attempt, "half" if owes else "ok")
         cookie = await sessions.begin(uow, self.keys, person, caller, strong=False, finished=not owes)
         if not owes:
             await audit.record(uow, who=person, what="people.sign_in", subject=f"person:{person}")
@@ -216,20 +246,6 @@ async def make_strong(uow: UnitOfWork, keys: Keys, session: str) -> str:
 
 def _is_known(person: str | None, caller: Caller) -> bool:
     return person is not None and caller.known == person
-
-
-async def _note(uow: UnitOfWork, person: str | None, caller: Caller) -> int:
-    row = SignIn(
-        at=uow.now, person=person, outcome="tried", address=caller.address, browser=caller.browser,
-        known=_is_known(person, caller),
-    )  # fmt: skip
-    uow.session.add(row)
-    await uow.session.flush()
-    return row.id
-
-
-async def _settle(uow: UnitOfWork, attempt: int, outcome: str) -> None:
-    await uow.session.execute(update(SignIn).where(SignIn.id == attempt).values(outcome=outcome))
 
 
 def _too_early(until: datetime) -> NotSignedIn:

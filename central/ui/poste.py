@@ -9,11 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from central.core.access import devices, public
+from central.core.access import devices, public, who
 from central.items import service as items
+from central.people import posts
 from central.ui.routing import PageRoute
 from central.ui.templating import STATIC, environment, page, units_of
 from central.work import service as work
+from central.work.reach import reach_of
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -46,9 +48,11 @@ async def copy(request: Request, poste: Annotated[str | None, Query(max_length=1
     """What the post may need while the centre is away: its operations, who is on them, badges, articles."""
     units = units_of(request)
     async with units.reading() as uow:
-        found = await work.post_copy(uow, post=poste)
+        reach = await reach_of(uow, await who(request), "lire")
+        found = reach.of_copy(await work.post_copy(uow, post=poste))
         orders = {order.code: order.article for order in await work.orders(uow)}
         articles = await items.items(uow)
+        asked_for_pin = await posts.with_pin(uow)
     clockings: dict[str, list[dict[str, Any]]] = {}
     for r in found.running:
         paused = r.phase == "pause"
@@ -64,7 +68,9 @@ async def copy(request: Request, poste: Annotated[str | None, Query(max_length=1
     body = {
         "at": units.clock.now().isoformat(),
         "version": found.version,
-        "persons": [{"id": p.id, "name": p.name, "badge": p.badge_code} for p in found.persons],
+        "persons": [
+            {"id": p.id, "name": p.name, "badge": p.badge_code, "pin": p.id in asked_for_pin} for p in found.persons
+        ],
         "operations": [
             {
                 "code": o.code,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from central.core.access import acting, devices
+from central.core.access import acting, devices, who
+from central.core.uow import UnitOfWork
+from central.people import posts
 from central.stock import service as stock
 from central.ui.beliefs import contestable, say_no
 from central.ui.review import Way, sentence, signed, sure_to_charge
@@ -23,6 +25,14 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 Person = Annotated[str, Form(min_length=1, max_length=120)]
 _FRESH_S: Final = 120.0
 """So long what was taken stands on the post."""
+
+
+async def speaking(request: Request, uow: UnitOfWork, said: str) -> str:
+    """Who acts: a signed-in person, or whoever the post says, if that one has shown the PIN there. Raises 403."""
+    identity = await who(request)
+    if identity.device is not None and not await posts.speaks_for(uow, identity.device, said):
+        raise HTTPException(403, "Votre code personnel d’abord : touchez votre nom sur le poste.")
+    return acting(request, said)
 
 
 @router.get("/api/poste/rayonnages", dependencies=[devices(("poste", "lire"), only="terminal")])
@@ -66,8 +76,8 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
 @router.post("/api/poste/rayonnages/{observation}/pas-ca", dependencies=[devices(("poste", "creer"), only="terminal")])
 async def not_that(request: Request, observation: int, person: Person) -> Response:
     """One touch; the question that is open then."""
-    person = acting(request, person)
     async with units_of(request).begin() as uow:
+        person = await speaking(request, uow, person)
         try:
             return JSONResponse({"proposal": await say_no(uow, observation, person, person=person)})
         except (LookupError, ValueError) as error:
@@ -82,8 +92,8 @@ async def how_many(
     quantity: Annotated[str, Form(max_length=12)],
     way: Annotated[Way, Form()] = "take",
 ) -> Response:
-    person = acting(request, person)
     async with units_of(request).begin() as uow:
+        person = await speaking(request, uow, person)
         try:
             await stock.correct(uow, proposal, signed(quantity, way), person)
         except (LookupError, ValueError) as error:
@@ -96,8 +106,8 @@ async def charge(
     request: Request, observation: int, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
 ) -> Response:
     """For which operation it was taken; empty: for none."""
-    person = acting(request, person)
     async with units_of(request).begin() as uow:
+        person = await speaking(request, uow, person)
         try:
             await work.charge_to(uow, observation, operation or None, person)
         except (LookupError, ValueError) as error:

@@ -27,6 +27,7 @@ from central.work.models import (
     Operation,
     PartsAssigned,
 )
+from central.work.reach import overreaches
 
 AUTOMATIC = "system"
 """Who settled a conflict that a later fact explained."""
@@ -65,6 +66,12 @@ async def recompute(uow: UnitOfWork, codes: Collection[str], *, new_events: Coll
         events[event.operation].append(event)
     fresh = set(new_events)
     rebuilt = {code: _rebuild(uow, code, found, fresh, known=code in operations) for code, found in events.items()}
+    for overreach in await overreaches(uow, operations, events):
+        event = overreach.event
+        fault = _Fault(
+            f"not_allowed:{event.id}", "not_allowed", event.operation, event.person, event.at, overreach.message
+        )
+        rebuilt[event.operation].faults.append(fault)
     touched = await _write_intervals(uow, rebuilt)
     for code, operation in operations.items():
         _write_progress(uow, operation, rebuilt[code])

@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request
 
-from central.core.access import acting, devices, need
+from central.core.access import acting, devices, need, who
 from central.core.uow import Units
+from central.people import standing
 from central.work import service
-from central.work.schemas import Assignment, By, LoadOut, PageClocking, ProgrammeYieldIn
+from central.work.reach import reach_of
+from central.work.schemas import Assignment, By, Given, LoadOut, PageClocking, ProgrammeYieldIn
 
 router = APIRouter(prefix="/api/work", tags=["work"])
 
@@ -26,7 +28,9 @@ async def summary(request: Request) -> service.Summary:
 @router.get("/running", dependencies=[need("atelier", "lire", own=True)])
 async def running(request: Request, machine: str | None = None) -> list[service.Running]:
     async with _units(request).reading() as uow:
-        return await service.running(uow, machine)
+        reach = await reach_of(uow, await who(request), "lire")
+        found = await service.running(uow, machine)
+        return found if reach.whole else [one for one in found if one.person == reach.person]
 
 
 @router.get("/orders", dependencies=[need("atelier", "lire")])
@@ -38,14 +42,16 @@ async def orders(request: Request) -> list[service.OrderView]:
 @router.get("/operations", dependencies=[need("atelier", "lire", own=True)])
 async def operations(request: Request, machine: str | None = None) -> list[service.OperationView]:
     async with _units(request).reading() as uow:
-        return await service.operations(uow, machine)
+        reach = await reach_of(uow, await who(request), "lire")
+        return [one for one in await service.operations(uow, machine) if reach.has(one.code, one.machine)]
 
 
 @router.get("/operations/{code}", dependencies=[need("atelier", "lire", own=True)])
 async def operation(request: Request, code: str) -> service.OperationDetail:
     async with _units(request).reading() as uow:
         found = await service.operation(uow, code)
-    if found is None:
+        reach = await reach_of(uow, await who(request), "lire")
+    if found is None or not reach.has(code, found.operation.machine):
         raise HTTPException(404, f"Opération inconnue : {code}")
     return found
 
@@ -76,15 +82,42 @@ async def post_copy(
     request: Request, since: Annotated[int | None, Query(ge=0)] = None, post: str | None = None
 ) -> service.PostCopy:
     async with _units(request).reading() as uow:
-        return await service.post_copy(uow, since, post=post)
+        reach = await reach_of(uow, await who(request), "lire")
+        return reach.of_copy(await service.post_copy(uow, since, post=post))
 
 
 @router.post("/clockings", status_code=204, dependencies=[need("atelier", "creer", own=True)])
 async def clock(request: Request, body: PageClocking) -> None:
     """Entered on a page. A post does not use this: it sends facts."""
+    identity = await who(request)
     async with _units(request).begin() as uow:
+        reach = await reach_of(uow, identity, "creer")
+        if not reach.whole:
+            found = await service.operation(uow, body.operation)
+            if body.person != reach.person or found is None or not reach.has(body.operation, found.operation.machine):
+                raise HTTPException(403, "On ne pointe que soi-même, et sur ses propres opérations.")
         with _said_in_french():
             await service.clock(uow, **body.model_dump() | {"by": acting(request, body.by)})
+
+
+@router.post("/operations/{code}/persons", status_code=204, dependencies=[need("atelier", "creer", own=True)])
+async def give_operation(request: Request, code: str, body: Given) -> None:
+    """Give it to a person; whoever has no right over all operations hands over an own one."""
+    identity = await who(request)
+    async with _units(request).begin() as uow:
+        reach = await reach_of(uow, identity, "creer")
+        found = await service.operation(uow, code)
+        if found is None or not reach.has(code, found.operation.machine):
+            raise HTTPException(404, f"Opération inconnue : {code}")
+        how: standing.How = "given" if reach.whole else "relayed"
+        with _said_in_french():
+            await standing.give_operation(uow, body.person, code, how, by=acting(request))
+
+
+@router.delete("/operations/{code}/persons/{person}", status_code=204, dependencies=[need("atelier", "modifier")])
+async def take_operation(request: Request, code: str, person: str) -> None:
+    async with _units(request).begin() as uow:
+        await standing.take_operation(uow, person, code, by=acting(request))
 
 
 @router.post("/conflicts/{conflict_id}/settle", status_code=204, dependencies=[need("atelier", "valider")])
@@ -105,7 +138,9 @@ async def assign_parts(request: Request, fact_id: int, body: Assignment) -> None
 async def set_programme_yield(request: Request, body: ProgrammeYieldIn) -> None:
     async with _units(request).begin() as uow:
         with _said_in_french():
-            await service.set_programme_yield(uow, body.machine, body.programme, body.parts_per_cycle, by=acting(request, body.by))
+            await service.set_programme_yield(
+                uow, body.machine, body.programme, body.parts_per_cycle, by=acting(request, body.by)
+            )
 
 
 def _units(request: Request) -> Units:

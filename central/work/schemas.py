@@ -35,6 +35,12 @@ class PageClocking(By):
     comment: Annotated[str, Field(max_length=2000)] = ""
 
 
+class Given(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    person: Short
+
+
 class Assignment(By):
     operation: Short
 

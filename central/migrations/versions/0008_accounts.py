@@ -18,6 +18,9 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("person", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("left_at", types.UtcDateTime(), nullable=True))
+
     op.create_table(
         "sign_in",
         sa.Column("id", types.BigId, autoincrement=True, nullable=False),
@@ -193,3 +196,5 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sign_in_at"))
         batch_op.drop_index("ix_sign_in_address_at")
     op.drop_table("sign_in")
+    with op.batch_alter_table("person", schema=None) as batch_op:
+        batch_op.drop_column("left_at")

@@ -3,6 +3,7 @@ import { BadCheck, formatCode, parseCode } from './codes.js';
 import * as clock from './clock.js';
 import * as dialogs from './dialogs.js';
 import { meaning, operations, reasons, firstPhase } from './model.js';
+import * as pin from './pin.js';
 import * as programmes from './programmes.js';
 import * as racks from './racks.js';
 import { listen } from './scan.js';
@@ -149,6 +150,8 @@ function withOperator(then) {
 }
 
 async function choose(id) {
+  const asked = data.copy?.persons?.find((one) => one.id === id)?.pin;
+  if (asked && !(await pin.shown(data.agent, id, personName(id), toast))) return;
   await store.put('operator', { id, used: Date.now() });
   await load();
   const then = ui.after;
@@ -159,6 +162,7 @@ async function choose(id) {
 
 async function leave() {
   programmes.close();
+  if (data.copy?.persons?.find((one) => one.id === data.operator?.id)?.pin) pin.left(data.agent, data.operator.id);
   await store.put('operator', null);
   Object.assign(ui, { mode: null, selected: null, after: null, item: null, taken: [] });
   await refresh();

@@ -50,6 +50,13 @@ export const code = () => open('Taper un code', (close) => {
     h('button', { class: 'big primary', type: 'submit' }, icon('check'), 'Valider'));
 });
 
+export const pin = (name) => open(`Code de ${name}`, (close) => {
+  const input = h('input', { id: 'pin', type: 'password', inputmode: 'numeric', autofocus: true, autocomplete: 'off', maxlength: 8 });
+  return h('form', { onsubmit: (event) => { event.preventDefault(); close(input.value.trim() || null); } },
+    h('label', { for: 'pin' }, 'Code personnel', input),
+    h('button', { class: 'big primary', type: 'submit' }, icon('check'), 'Valider'));
+});
+
 function counter(label, initial) {
   const id = `count-${label.toLowerCase()}`;
   const input = h('input', { id, inputmode: 'numeric', pattern: '[0-9]*', maxlength: 6, value: String(initial), onfocus: () => input.select() });
