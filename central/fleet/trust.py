@@ -103,6 +103,7 @@ class Trust:
 
     async def _forever(self) -> None:
         servers_at = asyncio.get_running_loop().time() + _SERVERS_S
+        said = ""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
@@ -116,8 +117,12 @@ class Trust:
                     servers_at += _SERVERS_S
                     await asyncio.to_thread(self._broker.write_server, self._units.clock.now())
                     await asyncio.to_thread(self._renew_https)
+                said = ""
             except (DBAPIError, OSError) as error:
-                log.warning("certificates: %s", str(error).partition("\n")[0])
+                what = str(error).partition("\n")[0]
+                if what != said:  # once, not at each turn
+                    said = what
+                    log.warning("certificates: %s", what)
             except Exception:
                 # What is revoked must be looked after whatever failed once; the next turn tries again.
                 log.exception("certificates were not looked after")
