@@ -6,7 +6,7 @@ COPEAU := .venv/bin/copeau
 JOBS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup setup-test demo test unit check format bench chaos eval train-test schemas clean
+.PHONY: help setup setup-test demo test unit check audit sbom format bench chaos eval train-test schemas clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -34,6 +34,13 @@ check: setup-test ## Style, types, the layer order
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PY) scripts/lint.py
+	@$(PY) scripts/audit.py
+
+audit: setup-test ## Known vulnerabilities of what we install (says so where there is no network)
+	@$(PY) scripts/audit.py
+
+sbom: setup-test ## The bill of materials, CycloneDX, in build/
+	@$(PY) scripts/sbom.py
 
 format: setup-test ## Format and fix what can be fixed
 	@.venv/bin/ruff format .
