@@ -40,7 +40,7 @@ async def devices_parts(request: Request, uow: UnitOfWork, *, retired: bool = Fa
         "retired": retired,
         "message": "",
         "refused": "",
-        "fingerprint": None if trust is None else trust.authority.fingerprint,
+        "fingerprint": "" if trust is None else _in_pairs(trust.authority.fingerprint),
     }
 
 
