@@ -43,7 +43,7 @@ async def test_the_table_the_copy_and_the_erasure(centre: Centre, client: httpx.
     shown = await client.get("/vie-privee/donnees")
     assert shown.status_code == 200, shown.text
     assert "Pointages nominatifs" in shown.text
-    assert "1825" in shown.text
+    assert "5\u00a0ans" in shown.text
     assert "<b>1</b>" not in shown.text
     copy = await client.get(f"/vie-privee/personnes/{person.id}.json")
     assert copy.json()["person"][0]["name"] == "Opérateur <b>1</b>"
