@@ -30,7 +30,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return now - timedelta(days=self.days)
 
 
-class RetentionError(ValueError):
+class RetentionError(RuntimeError):
     """The shop's own durations cannot be used; the text says which line and the fix."""
 
 

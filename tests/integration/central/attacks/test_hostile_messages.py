@@ -40,10 +40,13 @@ async def test_a_hostile_payload_stops_nothing(sqlite_url: str, which: str) -> N
 
 
 async def test_a_body_that_is_deep_or_too_large_is_quarantined_and_the_next_fact_is_taken(sqlite_url: str) -> None:
+    """A pack that cannot be read is kept whole: only an agent that does not check what it sends makes one."""
     source = Source()
     deep = source.fact(GOOD, raw=b"[" * 20_000 + b"]" * 20_000)
     large = source.fact(GOOD, raw=json.dumps({"machine": "t", "state": "running", "detail": "x" * 70_000}).encode())
     async with bench(sqlite_url) as centre:
-        await centre.send(deep, large, source.fact(GOOD))
+        for hostile in (deep, large):
+            await centre.send(hostile)
+        await centre.send(source.fact(GOOD))
         assert await stored(centre) == 1
         assert len(await quarantined(centre)) >= 1
