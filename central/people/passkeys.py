@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import webauthn
 from sqlalchemy import select
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, parse_authentication_credential_json
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -26,6 +26,8 @@ from central.people.errors import RefusedError
 _LASTS: Final = timedelta(minutes=5)
 _MOST: Final = 1000
 """Challenges that may wait at once; the oldest gives way."""
+_UNFIT: Final = (WebAuthnException, ValueError, TypeError, LookupError, RecursionError)
+"""What the library raises over an answer that is none: its own words, and what its parsers let through."""
 _REFUSED: Final = "Cette clé d’accès n’a pas été reconnue."
 
 
@@ -80,7 +82,7 @@ async def add(uow: UnitOfWork, person: str, answer: str, party: Party, challenge
         made = webauthn.verify_registration_response(
             credential=answer, expected_challenge=challenge, expected_rp_id=party.host, expected_origin=party.origin
         )
-    except WebAuthnException as error:
+    except _UNFIT as error:
         raise RefusedError(_REFUSED) from error
     key = bytes_to_base64url(made.credential_id)
     if await uow.session.get(Passkey, key) is not None:
@@ -107,7 +109,7 @@ async def request_options(uow: UnitOfWork, person: str, party: Party, challenge:
 async def check(uow: UnitOfWork, person: str, answer: str, party: Party, challenge: bytes) -> None:
     """One of the person's keys answered. Raises `RefusedError`; a key whose counter went back was copied."""
     try:
-        parsed = webauthn.helpers.parse_authentication_credential_json(answer)
+        parsed = parse_authentication_credential_json(answer)
         row = await uow.session.get(Passkey, bytes_to_base64url(parsed.raw_id))
         if row is None or row.person != person:
             raise RefusedError(_REFUSED)
@@ -119,7 +121,7 @@ async def check(uow: UnitOfWork, person: str, answer: str, party: Party, challen
             credential_public_key=row.public_key,
             credential_current_sign_count=row.sign_count,
         )
-    except WebAuthnException as error:
+    except _UNFIT as error:
         raise RefusedError(_REFUSED) from error
     row.sign_count, row.used_at = shown.new_sign_count, uow.now
     await uow.session.flush()

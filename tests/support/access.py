@@ -103,7 +103,7 @@ async def first_word(
 
     task = asyncio.create_task(app(scope, receive, send))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(240):
             await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             task.result()

@@ -75,7 +75,7 @@ async def test_what_is_public_is_a_short_list(open_house: House) -> None:
     public = {r.path for r in routes_of(open_house.app) if any(isinstance(d, Public) for d in r.declared)}
     assert public == {
         "/static/{path:path}", "/favicon.ico", "/poste", "/sw.js", "/manifest.webmanifest", "/api/time", "/connexion",
-        "/bienvenue/{token}", "/api/enrol", "/api/enrol/terminal", "/ca.crt",
+        "/bienvenue/{token}", "/api/enrol", "/api/enrol/terminal", "/ca.crt", "/confiance", "/inscription", "/enrol",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from central.core.access import Identity
 from central.people import own, posts
 from central.people.account_models import PostSession
 from central.people.identity import PersonGate
+from central.people.sessions import Caller
 from central.people.signing_in import NotSignedIn
 from tests.support.access import House, house
 
@@ -78,11 +79,7 @@ async def test_guessing_a_pin_is_slowed_down_at_posts_alone(opened: House) -> No
         await posts.enter(door, "poste-1", person, "4830")
     assert (await posts.enter(door, "poste-2", person, "4830")).active
     async with opened.units.reading() as uow:
-        caller = opened.app.state.gate.caller
-        from starlette.requests import Request
-
-        request = Request({"type": "http", "headers": [], "client": ("10.0.0.5", 1), "scheme": "http"})
-        assert await door.wait(uow, person, caller(request)) is None
+        assert await door.wait(uow, person, Caller("10.0.0.5", "test")) is None
 
 
 async def test_all_are_released_at_the_end(opened: House) -> None:
