@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     """Names and addresses under which the NAS is reached on the network, beyond its host name: what its certificates
     speak for."""
     https_port: int | None = Field(default=None, ge=0, le=65535)
-    """A second HTTPS port for pages, with a certificate of the company's own: `https_certificate`, `https_key` (PEM)."""
+    """A second HTTPS port for pages, with a certificate of the company's own: `https_certificate`, `https_key`, PEM."""
     https_certificate: Path | None = None
     https_key: Path | None = None
     broker_tls: bool = False
@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     data: Path | None = None
     """Folder of the centre's files; None: beside the SQLite database, else ``var/``."""
     audit_anchors_dir: Path | None = None
-    """A second folder for the journal's daily anchors: a share or a stick that the NAS's administrator cannot rewrite."""
+    """A second folder for the journal's anchors: a share or a stick that the NAS's administrator cannot rewrite."""
     timezone: str = "Europe/Paris"
     """Shifts, days and weeks are counted in this zone; everything is stored in UTC."""
 
