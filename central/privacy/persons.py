@@ -41,12 +41,13 @@ PERSON_COLUMNS: Final = tuple(
         "account.person", "account_exception.person", "account_link.person", "account_machine.person",
         "account_operation.by", "account_operation.person", "account_role.person", "account_session.person",
         "alert.acknowledged_by", "automation_setting.by", "badge_scan.person", "clocking_event.entered_by",
-        "clocking_event.person", "clocking_interval.person", "cn_programme.created_by", "cn_transfer.person", "cn_version.created_by",
-        "cn_version.decided_by", "machine_command.person", "machine_guard_rearm.person", "parts_assigned.by",
-        "passkey.person", "post_session.person", "rack.person", "rack_command.person", "rack_description.by",
-        "rack_mode.person", "rack_model.added_by", "rack_outcome.decided_by", "rack_rollout.by", "recovery_code.person",
-        "sign_in.person", "stock_charges.by", "stock_charges.person", "stock_movements.person",
-        "stock_observations.person", "stock_proposals.decided_by", "work_conflict.person", "work_conflict.settled_by",
+        "clocking_event.person", "clocking_interval.person", "cn_programme.created_by", "cn_transfer.person",
+        "cn_version.created_by", "cn_version.decided_by", "machine_command.person", "machine_guard_rearm.person",
+        "parts_assigned.by", "passkey.person", "post_session.person", "rack.person", "rack_command.person",
+        "rack_description.by", "rack_mode.person", "rack_model.added_by", "rack_outcome.decided_by",
+        "rack_rollout.by", "recovery_code.person", "sign_in.person", "stock_charges.by", "stock_charges.person",
+        "stock_movements.person", "stock_observations.person", "stock_proposals.decided_by", "work_conflict.person",
+        "work_conflict.settled_by",
     )
 )  # fmt: skip
 """Every column that holds the id of a person; a test compares it with the models."""
