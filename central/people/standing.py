@@ -71,10 +71,10 @@ async def standings(uow: UnitOfWork, persons: Collection[str]) -> dict[str, Stan
         return {person: Standing(left_at=at) for person, at in left.items()}
     m, o = AccountMachine, AccountOperation
     machines: dict[str, list[tuple[str, datetime, datetime | None]]] = {}
-    for person, *row in await uow.session.execute(
+    for person, machine, since, until in await uow.session.execute(
         select(m.person, m.machine, m.since, m.until).where(m.person.in_(limited))
     ):
-        machines.setdefault(person, []).append((row[0], row[1], row[2]))
+        machines.setdefault(person, []).append((machine, since, until))
     operations: dict[str, dict[str, datetime]] = {}
     for person, operation, at in await uow.session.execute(
         select(o.person, o.operation, o.at).where(o.person.in_(limited))
