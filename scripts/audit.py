@@ -35,8 +35,9 @@ def main() -> int:
             say(f"{name}: no answer in {_PATIENCE_S} s, left out")
             continue
         said = done.stdout + done.stderr
+        unasked = said.count("could not be audited")
         if done.returncode == 0:
-            say(f"{name}: nothing known")
+            say(f"{name}: nothing known" + (f", but nobody could be asked about {unasked} packages" if unasked else ""))
         elif "No module named pip_audit" in said:
             say(f"{name}: not installed (pip install pip-audit), left out")
         elif any(word in said.lower() for word in _AWAY):
