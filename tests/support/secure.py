@@ -33,7 +33,7 @@ class SecureShop:
         self.port = free_port()
         self.settings = Settings(
             _env_file=None, database_url=url, data=directory / "data", broker_port=self.broker.port, broker_tls=True,
-            tls_port=self.port, tls_host="127.0.0.1", port=free_port(), racks_begin="automatic", **more,
+            tls_port=self.port, tls_host="127.0.0.1", racks_begin="automatic", **more,
         )  # fmt: skip
         self.app = create_app(self.settings)
         self.centre: Centre = self.app.state.centre
@@ -67,7 +67,7 @@ class SecureShop:
 async def secure_shop(directory: Path, url: str, **more: Any) -> AsyncIterator[SecureShop]:
     shop = SecureShop(directory, url, **more)
     await shop.centre.open()
-    config = uvicorn.Config(shop.app, port=shop.settings.port, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(shop.app, port=0, log_config=None, timeout_graceful_shutdown=1)
     server = ListeningServer(config, listeners(shop.settings, shop.centre.trust))
     serving = asyncio.create_task(server._serve())
     shop.broker.start(wait=False)
