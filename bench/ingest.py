@@ -68,7 +68,10 @@ def _centre(folder: Path, url: str, rate: int, seconds: float) -> dict[str, Any]
         command += ["--broker", f"127.0.0.1:{broker.port}", "--site", SITE]
         with (folder / "centre.log").open("wb") as log:
             centre = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | {"COPEAU_RACKS_BEGIN": "automatic", "COPEAU_ACCESS": "open"}
+                command,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"COPEAU_RACKS_BEGIN": "automatic", "COPEAU_ACCESS": "open"},
             )
         try:
             _wait(port, centre, folder / "centre.log")

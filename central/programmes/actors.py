@@ -10,7 +10,7 @@ from central.programmes.service import Actor
 
 
 def actor(request: Request, said: str | None = None, role: Role = "methodes") -> Actor:
-    """A signed-in person acts with the rights the person has. `said` and `role`: from a device, which speaks for whoever
+    """A signed-in person acts with own rights. `said` and `role`: from a device, which speaks for whoever
     stands there, and at the open demo.
     """
     identity = identity_of(request)
