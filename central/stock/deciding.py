@@ -88,16 +88,17 @@ async def undo(uow: UnitOfWork, proposal: int, by: str) -> None:
 
 
 async def contest(uow: UnitOfWork, observation: int, by: str) -> int:
-    """« Pas ça »: an automatic movement of the last ten minutes is a doubt from now on; the question's number.
+    """« Pas ça »: an automatic movement of the last ten minutes is a doubt from now on; of a doubt it is written down.
+    The question's number.
 
-    The ledger is compensated, the camera told, its class in this rack is a proposal again.
+    The ledger is compensated, the camera told, its class in this rack is a proposal again. What raises must roll back.
     """
     obs = await uow.session.get(Observation, observation)
     if obs is None:
         raise NotFound(f"observation {observation} inconnue")
-    if obs.source != "camera" or obs.nature != "move" or obs.review:
-        raise NotAllowed("ce n'est pas un mouvement automatique : répondre à la question")
-    if uow.now - obs.recorded_at > UNDO_FOR:
+    if obs.source != "camera" or obs.nature != "move":
+        raise NotAllowed("ce n'est pas un mouvement de la caméra : répondre à la question")
+    if not obs.review and uow.now - obs.recorded_at > UNDO_FOR:
         raise NotAllowed("trop tard : « Pas ça » se dit pendant 10 minutes")
     key = contest_key(obs.id)
     if await uow.session.scalar(select(Proposal.id).where(Proposal.key == key)) is not None:
@@ -114,6 +115,8 @@ async def contest(uow: UnitOfWork, observation: int, by: str) -> int:
         select(Proposal).where(Proposal.key == doubt_key(obs.id)).execution_options(populate_existing=True)
     )
     if question is None or question.state != "open":
+        if obs.review and question is not None and question.state in DECIDED:
+            raise NotAllowed("déjà décidé, ou réglé par ce qui est arrivé depuis")
         raise NotAllowed("une autre source dit la même prise : corriger le stock par un comptage")
     await audit.record(uow, who=by, what="stock.contest", subject=f"observation:{obs.id}", qty=obs.qty)
     seen = await _sight(uow, question)

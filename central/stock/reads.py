@@ -16,6 +16,7 @@ from central.items.service import NotFound
 from central.racks.crops import held
 from central.racks.service import crops, rack_of
 from central.stock.models import Charge, Comment, Level, Link, Movement, Observation, Proposal, Sight
+from central.stock.rules.sayings import contest_key
 from central.stock.schemas import EvidenceView, ItemLevel, MovementView, PlaceLevel, ProposalView, SourceView
 from central.stock.wording import question
 
@@ -160,10 +161,15 @@ async def proposals(uow: UnitOfWork, limit: int = 200, rack: str | None = None) 
     rows = list(await uow.session.execute(statement))
     ids = {i for row in rows for i in (row[0].observation_id, row[0].other_id) if i is not None}
     said = await _observations(uow, ids)
-    return [_proposal(row, said) for row in rows]
+    denied = set(
+        await uow.session.scalars(
+            select(Proposal.key).where(Proposal.key.in_([contest_key(row[0].observation_id) for row in rows]))
+        )
+    )
+    return [_proposal(row, said, denied) for row in rows]
 
 
-def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
+def _proposal(row: Any, said: dict[int, SourceView], denied: set[str]) -> ProposalView:
     proposal, item, label, unit, place = row
     first = said.get(proposal.observation_id)
     sources = tuple(said[i] for i in (proposal.observation_id, proposal.other_id) if i is not None and i in said)
@@ -188,6 +194,7 @@ def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
         guess=first.qty or None if first is not None and proposal.kind == "ask" else None,
         seen=first.qty if first is not None and proposal.kind == "read" else None,
         count_before=first.count_before if first is not None else None,
+        contested=proposal.kind == "doubt" and contest_key(proposal.observation_id) in denied,
     )
 
 

@@ -131,6 +131,8 @@ class ProposalView:
     """Of a reading: what lies there, thousandths."""
     count_before: int | None = None
     """Thousandths, as the camera knew it."""
+    contested: bool = False
+    """« Pas ça » was said of it on the spot."""
 
     @property
     def crops(self) -> str | None:

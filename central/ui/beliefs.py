@@ -21,7 +21,7 @@ async def say_no(
 ) -> int:
     """« Pas ça » on one of the last beliefs of a rack or a person; the question that is open then.
 
-    Raises LookupError, ValueError.
+    Raises LookupError, ValueError: the unit must roll back then.
     """
     belief = next(
         (b for b in await stock.last_beliefs(uow, rack=rack, person=person, limit=50) if b.observation == observation),
@@ -29,6 +29,4 @@ async def say_no(
     )
     if belief is None:
         raise LookupError("cette prise n’est plus à l’écran : elle se corrige à la page « À vérifier »")
-    if belief.state == "doubt" and belief.proposal is not None:
-        return belief.proposal
     return await stock.contest(uow, observation, by)

@@ -64,11 +64,11 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
 @router.post("/api/poste/rayonnages/{observation}/pas-ca")
 async def not_that(request: Request, observation: int, person: Person) -> Response:
     """One touch; the question that is open then."""
-    async with units_of(request).begin() as uow:
-        try:
+    try:
+        async with units_of(request).begin() as uow:
             return JSONResponse({"proposal": await say_no(uow, observation, person, person=person)})
-        except (LookupError, ValueError) as error:
-            return refusal(sentence(error))
+    except (LookupError, ValueError) as error:
+        return refusal(sentence(error))
 
 
 @router.post("/api/poste/questions/{proposal}")
@@ -79,11 +79,11 @@ async def how_many(
     quantity: Annotated[str, Form(max_length=12)],
     way: Annotated[Way, Form()] = "take",
 ) -> Response:
-    async with units_of(request).begin() as uow:
-        try:
+    try:
+        async with units_of(request).begin() as uow:
             await stock.correct(uow, proposal, signed(quantity, way), person)
-        except (LookupError, ValueError) as error:
-            return refusal(sentence(error))
+    except (LookupError, ValueError) as error:
+        return refusal(sentence(error))
     return JSONResponse({"done": True})
 
 
@@ -92,9 +92,9 @@ async def charge(
     request: Request, observation: int, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
 ) -> Response:
     """For which operation it was taken; empty: for none."""
-    async with units_of(request).begin() as uow:
-        try:
+    try:
+        async with units_of(request).begin() as uow:
             await work.charge_to(uow, observation, operation or None, person)
-        except (LookupError, ValueError) as error:
-            return refusal(sentence(error))
+    except (LookupError, ValueError) as error:
+        return refusal(sentence(error))
     return JSONResponse({"done": True})

@@ -91,15 +91,15 @@ def _question(p: stock.ProposalView) -> Question:
 
 @router.post("/rack/{code}/ecran/{observation}/pas-ca")
 async def not_that(request: Request, code: str, observation: int) -> Response:
-    """One touch: what the camera did by itself is undone, what it doubted is refused; then it asks how many."""
+    """One touch: what the camera did by itself is undone, what it doubted is denied; then it asks how many."""
     units = units_of(request)
     message, opened = "", None
-    async with units.begin() as uow:
-        person = await people.present_at(uow, code, uow.now)
-        try:
+    try:
+        async with units.begin() as uow:
+            person = await people.present_at(uow, code, uow.now)
             opened = await say_no(uow, observation, person or f"screen:{code}", rack=code)
-        except (LookupError, ValueError) as error:
-            message = sentence(error)
+    except (LookupError, ValueError) as error:
+        message = sentence(error)
     async with units.reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, opened, message))
 
@@ -114,12 +114,12 @@ async def how_many(
 ) -> Response:
     units = units_of(request)
     message = "Noté, merci."
-    async with units.begin() as uow:
-        person = await people.present_at(uow, code, uow.now)
-        try:
+    try:
+        async with units.begin() as uow:
+            person = await people.present_at(uow, code, uow.now)
             await stock.correct(uow, proposal, signed(quantity, way), person or f"screen:{code}")
-        except (LookupError, ValueError) as error:
-            message = sentence(error)
+    except (LookupError, ValueError) as error:
+        message = sentence(error)
     async with units.reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, None, message))
 

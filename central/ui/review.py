@@ -62,13 +62,13 @@ async def sure_to_charge(uow: UnitOfWork, person: str | None = None) -> list[wor
 
 def why(proposal: ProposalView) -> str:
     """What stands behind the question, in French; the judge's own words stay in the evidence."""
-    sentences = []
+    sentences = ["Sur place, quelqu’un a dit « Pas ça »."] if proposal.contested else []
     camera = next((s for s in proposal.sources if s.source == "camera"), None)
     if camera is not None and proposal.blank:
         sentences.append(
             f"La caméra est {said.sure(camera.confidence)} ; ce rayonnage est encore à blanc pour cette classe."
         )
-    elif camera is not None and proposal.kind in {"doubt", "contest"}:
+    elif camera is not None and proposal.kind == "doubt":
         sentences.append(f"La caméra est {said.sure(camera.confidence)}.")
     if camera is not None and camera.during_absence:
         sentences.append("Trouvé après une absence de la caméra.")

@@ -1,0 +1,68 @@
+"""The pages of racks, the review and the post's live side, asked as a browser asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from central.racks.pictures import Pictures
+from central.stock import routes as stock_routes
+from central.stock import service
+from central.ui import pages
+from contracts.facts import CodeScanned
+from tests.integration.central.racks.conftest import PIECE, Shop, pick
+
+
+@pytest.fixture
+async def page(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    app.state.units, app.state.rack_pictures = shop.units, Pictures()
+    for module in (stock_routes, pages):
+        app.include_router(module.router)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={"HX-Request": "true"}) as client:
+        yield client
+
+
+def words(answer: httpx.Response) -> str:
+    """Without the thin and fixed spaces of French typography."""
+    return " ".join(answer.text.split())
+
+
+async def last(shop: Shop) -> service.LastBelief:
+    async with shop.units.reading() as uow:
+        return (await service.last_beliefs(uow, "rack-a"))[0]
+
+
+async def test_pas_ca_that_is_refused_leaves_nothing_behind(shop: Shop, page: httpx.AsyncClient) -> None:
+    scan = CodeScanned(code="CNMG", format="CODE128", post="poste-1", action="take", qty=PIECE, person="p1")
+    await shop.say(shop.fact(pick(before=5, why="gone", person="p1")), shop.fact(scan, 5))
+    seen = (await last(shop)).observation
+    for _ in range(2):
+        answer = await page.post(f"/rack/rack-a/ecran/{seen}/pas-ca")
+        assert "Une autre source dit la même prise" in answer.text
+        answer = await page.post(f"/api/poste/rayonnages/{seen}/pas-ca", data={"person": "p1"})
+        assert answer.headers["X-Refused"]
+        assert answer.text.startswith("Une autre source dit la même prise")
+    assert (await last(shop)).state == "automatic"
+    assert await shop.level() == (4, 0)
+
+
+async def test_pas_ca_on_a_doubt_is_one_touch_that_the_review_shows(shop: Shop, page: httpx.AsyncClient) -> None:
+    """It only opened the keypad: whoever went on without typing had said nothing."""
+    await shop.say(shop.fact(pick(before=5, mode="review"), 3595))
+    seen = (await last(shop)).observation
+    answer = await page.post(f"/rack/rack-a/ecran/{seen}/pas-ca")
+    assert "Combien, en vrai ?" in words(answer)
+    (question,) = await shop.open()
+    assert question.contested
+    assert await shop.level() == (5, -1)
+    assert await shop.told() == [("A1", 5)]
+    assert "quelqu’un a dit « Pas ça »" in words(await page.get("/a-verifier"))
+    assert "Déjà dit" in (await page.post(f"/rack/rack-a/ecran/{seen}/pas-ca")).text
+    await page.post(f"/rack/rack-a/ecran/{question.id}/combien", data={"quantity": "1"})
+    assert await shop.level() == (4, 0)
+    assert await shop.told() == [("A1", 5), ("A1", 4)]
