@@ -126,6 +126,8 @@ def _one_line(rows: list[MovementView], transfers: dict[str, str]) -> list[Movem
 def _movement(
     row: Movement, item: str, label: str, unit: str, place: str | None, sources: tuple[SourceView, ...]
 ) -> MovementView:
+    # What somebody said goes before what was concluded.
+    named = (*(s.operation for s in sources), *(s.charged for s in sources))
     return MovementView(
         id=row.id,
         item=item,
@@ -136,7 +138,7 @@ def _movement(
         at=row.at,
         recorded_at=row.recorded_at,
         kind=row.kind,
-        operation=next((o for s in sources if (o := s.operation or s.charged)), row.operation),
+        operation=next((o for o in named if o), row.operation),
         person=next((s.person for s in sources if s.person), row.person),
         uncertain=row.uncertain,
         during_absence=any(s.during_absence for s in sources),

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from central.stock import service as stock
 from central.ui.beliefs import contestable, say_no
-from central.ui.review import Way, sentence, signed, sure_to_charge
+from central.ui.review import Way, sentence, signed
 from central.ui.routing import PageRoute, refusal
 from central.ui.templating import units_of
 from central.work import service as work
@@ -29,7 +29,7 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
     """What this person was last seen to take, newest first, and what of theirs is to be charged."""
     async with units_of(request).reading() as uow:
         found = await stock.last_beliefs(uow, person=personne, limit=5)
-        charges = await sure_to_charge(uow, personne)
+        charges = await work.to_charge(uow, personne)
         body = {
             "beliefs": [
                 {

@@ -39,7 +39,7 @@ async def part(request: Request) -> Response:
 async def _review(uow: UnitOfWork) -> dict[str, Any]:
     found = await stock.proposals(uow)
     decided = [p for p in found if p.state != "open" and p.decided_at is not None]
-    to_charge = await sure_to_charge(uow)
+    to_charge = await work.to_charge(uow)
     return {
         "open": [p for p in found if p.state == "open"],
         "decided": sorted(decided, key=lambda p: p.decided_at or uow.now, reverse=True),
@@ -52,12 +52,6 @@ async def _review(uow: UnitOfWork) -> dict[str, Any]:
         "level_kinds": LEVEL_KINDS,
         "said": said,
     }
-
-
-async def sure_to_charge(uow: UnitOfWork, person: str | None = None) -> list[work.ToCharge]:
-    """What was taken for sure and is still to be charged: what is only believed is first a question of its own."""
-    doubted = {s.observation for p in await stock.proposals(uow) if p.state == "open" for s in p.sources}
-    return [one for one in await work.to_charge(uow, person=person) if one.qty and one.observation not in doubted]
 
 
 def why(proposal: ProposalView) -> str:
