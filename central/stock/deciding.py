@@ -23,6 +23,7 @@ from central.stock.models import Level, Observation, Proposal, Sight
 from central.stock.rack_reads import differences
 from central.stock.reads import DECIDED, UNDO_FOR
 from central.stock.rules.sayings import contest_key, doubt_key
+from central.stock.standing import pending_at
 
 State = Literal["confirmed", "corrected", "refused"]
 
@@ -201,7 +202,8 @@ async def _tell(uow: UnitOfWork, proposal: Proposal, by: str, without: int = 0) 
     if place is None:
         return
     level = await uow.session.get(Level, (proposal.item_id, proposal.place_id), populate_existing=True)
-    qty = level.qty + level.pending - without if level is not None else 0
+    pending = await pending_at(uow.session, proposal.item_id, proposal.place_id)
+    qty = level.qty + pending - without if level is not None else 0
     slot = (await racks.taught(uow, [place.code])).get(place.code)
     pieces = max(qty // 1000, 0)
     if slot is not None and slot.kind == "presence":

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import aliased
 
 from central.core.uow import UnitOfWork
@@ -176,14 +176,23 @@ def _belief(
 
 
 async def to_count(uow: UnitOfWork) -> list[ToCount]:
-    """The next cycle count: places of which a question was not answered for a day, the oldest first."""
+    """The next cycle count: places of which a question was not answered for a day, the oldest first; until somebody
+    counted there. The question itself stays.
+    """
     limit = uow.now - timedelta(hours=uow.settings.racks_count_after_h)
+    o = Observation
+    counted = exists(
+        select(o.id)
+        .where(o.item_id == Proposal.item_id, o.place_id == Proposal.place_id, o.at > Proposal.at)
+        .where(o.nature == "count", o.source != "camera")
+        .correlate(Proposal)
+    )
     rows = await uow.session.execute(
         select(Proposal.kind, Proposal.created_at, Item, Place.code, Level.qty, Level.pending)
         .join(Item, Item.id == Proposal.item_id)
         .join(Place, Place.id == Proposal.place_id)
         .outerjoin(Level, (Level.item_id == Proposal.item_id) & (Level.place_id == Proposal.place_id))
-        .where(Proposal.state == "open", Proposal.kind.in_(_WHY), Proposal.created_at <= limit)
+        .where(Proposal.state == "open", Proposal.kind.in_(_WHY), Proposal.created_at <= limit, ~counted)
         .order_by(Proposal.created_at, Proposal.id)
     )
     found: dict[tuple[str, str], ToCount] = {}

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import func, select
+from sqlalchemy import case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from central.stock.loading import Bounds, Chain, Span, chains
+from central.stock.loading import COUNTS, Bounds, Chain, Span, chains
 from central.stock.models import NO_PLACE, SEEN, Observation, Proposal
 from central.stock.rules import Adjustment, Event, Outcome, Question, Standing, stand
 from central.stock.rules.reading import level_at
@@ -28,8 +29,26 @@ _COLUMNS = (
     _O.item_id, _O.id, _O.at, _O.qty, _O.channel, _O.source, _O.nature, _O.place_id, _O.operation, _O.person, _O.post,
     _O.review, _O.count_before, _O.count_after, _O.uncertain, _O.reason,
 )  # fmt: skip
+_REFUSED = aliased(Proposal)
+_COUNTED_AFTER = (
+    select(func.min(_O.at))
+    .where(_O.item_id == Proposal.item_id, _O.place_id == Proposal.place_id, _O.at > Proposal.at, COUNTS)
+    .where(
+        ~exists(
+            select(_REFUSED.id)
+            .where(_REFUSED.item_id == _O.item_id, _REFUSED.observation_id == _O.id)
+            .where(_REFUSED.kind == "ecart", _REFUSED.state == "refused")
+            .correlate(_O)
+        )
+    )
+    .correlate(Proposal)
+    .scalar_subquery()
+)
+"""When the place of a doubt was first counted after it: from then on the doubt explains nothing there."""
+_IS_DOUBT = (Proposal.kind == "doubt") & (Proposal.state == "open")
 _OPEN = select(Proposal.id, Proposal.key, Proposal.kind, Proposal.state, Proposal.item_id, Proposal.place_id,
-               Proposal.qty, Proposal.at, Proposal.observation_id)  # fmt: skip
+               Proposal.qty, Proposal.at, Proposal.observation_id,
+               case((_IS_DOUBT, _COUNTED_AFTER)).label("counted_at"))  # fmt: skip
 
 Look = Callable[[Chain], tuple[Outcome, dict[int, int]]]
 
@@ -77,6 +96,12 @@ async def standing_questions(
         if seen:
             found += await _some(session, seen, bounds, window, look)
     return found
+
+
+async def pending_at(session: AsyncSession, item: int, place: int) -> int:
+    """What the open doubts there would change of the present level."""
+    here = (Proposal.item_id == item, Proposal.place_id == place, _IS_DOUBT, _COUNTED_AFTER.is_(None))
+    return int(await session.scalar(select(func.sum(Proposal.qty)).where(*here)) or 0)
 
 
 async def _seen(session: AsyncSession, items: Sequence[int]) -> dict[int, set[int]]:
@@ -185,6 +210,7 @@ def _standing(
             p.qty
             for p in known.values()
             if p.kind == "doubt" and p.state == "open" and p.place_id == place and p.at <= reading.at
+            if p.counted_at is None or p.counted_at > reading.at
         )
     return Standing(place, its.asks, reading, level, pending, list(events.values()), adjustments, *counted)
 
