@@ -69,6 +69,9 @@ async def differences(uow: UnitOfWork, rack: str) -> list[DifferenceView]:
         receipt = next(
             (r for r in receipts[item.id] if r.place != place and r.qty == proposal.qty and r.at <= seen.at), None
         )
+        if receipt is not None:
+            # What came in once is put away once.
+            receipts[item.id].remove(receipt)
         found.append(
             DifferenceView(
                 proposal.id, rack, place, item.code, item.label, item.unit, seen.qty - proposal.qty, seen.qty,
@@ -85,15 +88,19 @@ async def _receipts(uow: UnitOfWork, items: dict[int, datetime]) -> dict[int, li
         return found
     o = Observation
     rows = await uow.session.execute(
-        select(o.item_id, Place.code, o.qty, o.at)
+        select(o.item_id, Place.code, o.qty, o.at, Level.qty)
         .join(Place, Place.id == o.place_id)
         .join(Level, (Level.item_id == o.item_id) & (Level.place_id == o.place_id))
         .where(o.item_id.in_(items), o.nature == "receipt", o.qty > 0, Level.qty >= o.qty)
         .where(o.at >= min(items.values()) - _RECEIPTS)
         .order_by(o.at.desc())
     )
-    for item, place, qty, at in rows:
-        found[item].append(ReceiptView(place, qty, at))
+    there: dict[tuple[int, str], int] = {}
+    for item, place, qty, at, level in rows:
+        left = there.setdefault((item, place), level)
+        if left >= qty:
+            there[item, place] = left - qty
+            found[item].append(ReceiptView(place, qty, at))
     return found
 
 

@@ -105,16 +105,17 @@ async def _transfers(uow: UnitOfWork, sources: dict[str, tuple[SourceView, ...]]
 
 def _one_line(rows: list[MovementView], transfers: dict[str, str]) -> list[MovementView]:
     """What left one place and came to another in one go is one line, that of what left."""
-    arrived: dict[tuple[str, str | None, str, int], MovementView] = {}
+    arrived: defaultdict[tuple[str, str | None, str, int], list[MovementView]] = defaultdict(list)
     for row in rows:
         if row.event in transfers and row.qty > 0 and row.kind == "return":
-            arrived[row.item, row.place, transfers[row.event], row.qty] = row
+            arrived[row.item, row.place, transfers[row.event], row.qty].append(row)
     shown: list[MovementView] = []
     gone: set[int] = set()
     for row in rows:
         other = transfers.get(row.event)
         if other is not None and row.qty < 0 and row.kind == "pick" and row.place is not None:
-            twin = arrived.pop((row.item, other, row.place, -row.qty), None)
+            alike = [twin for twin in arrived[row.item, other, row.place, -row.qty] if twin.id not in gone]
+            twin = min(alike, key=lambda twin: abs(twin.at - row.at), default=None)
             if twin is not None and abs(twin.at - row.at) <= UNDO_FOR:
                 gone.add(twin.id)
                 shown.append(replace(row, to_place=other))

@@ -15,7 +15,7 @@ from central.items.service import add_place
 from central.stock import service
 from central.stock.models import Observation
 from central.stock.sweeps import thin_readings
-from contracts.facts import CodeScanned, StockCounted
+from contracts.facts import CodeScanned, RackRead, SlotSeen, StockCounted
 from tests.integration.central.racks.conftest import NOON, PIECE, Shop, ask, open_shop, pick, read
 
 
@@ -170,6 +170,20 @@ async def test_after_a_restocking_one_tap_accepts_and_receipts_are_put_away(shop
     assert found.qty == 15 * PIECE
     assert {p.place: p.qty for p in found.places if p.qty} == {"rack-a/A1": 15 * PIECE}
     assert await shop.level("DNMG") == (7, 0)
+
+
+async def test_what_was_received_once_is_put_away_once(shop: Shop) -> None:
+    async with shop.begin() as uow:
+        await add_place(uow, "reception")
+        await service.receive(uow, "CNMG", 2 * PIECE, "reception", at=NOON - timedelta(hours=1), key="r1")
+    other = RackRead(rack="rack-a", why="restocked", slots=[SlotSeen(place="rack-a/A3", item="CNMG", count=2)])
+    await shop.say(shop.fact(read(7, why="restocked"), 10), shop.fact(other, 11))
+    async with shop.begin() as uow:
+        assert [line.receipt is not None for line in await service.differences(uow, "rack-a")] == [True, False]
+        assert await service.accept_differences(uow, "rack-a", "p1") == 2
+    async with shop.units.reading() as uow:
+        places = (await service.level(uow, "CNMG")).places
+    assert {p.place: p.qty // PIECE for p in places} == {"rack-a/A1": 7, "rack-a/A3": 2, "reception": 0}
 
 
 async def kept(shop: Shop) -> list[tuple[float, int]]:
