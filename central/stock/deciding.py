@@ -83,8 +83,12 @@ async def undo(uow: UnitOfWork, proposal: int, by: str) -> None:
     await uow.session.flush()
     await rematch(uow, {known.item_id: [known.at]})
     await racks.withdraw(uow, [known.key], by)
+    await uow.session.refresh(known)
+    denied = seen is not None and known.state == "open" and await _contested(uow, known)
+    if seen is not None and denied:
+        await label(uow, known, *seen, right=False, truth=None, by=by)
     if told:
-        await _tell(uow, known, by)
+        await _tell(uow, known, by, without=known.qty if denied else 0)
     uow.tell("proposals", id=proposal, state="open")
 
 
