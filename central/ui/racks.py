@@ -202,14 +202,17 @@ async def watch(request: Request, code: str) -> Response:
 async def picture(
     request: Request, code: str, if_none_match: Annotated[str | None, Header(max_length=80)] = None
 ) -> Response:
-    """The newest picture with its time, 204 when none came yet."""
-    newest = pictures_of(request).newest(code)
+    """The newest picture with its time, 204 when none came lately. Whoever is given one is written down."""
+    units = units_of(request)
+    newest = pictures_of(request).newest(code, units.clock.now())
     if newest is None:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
     mark = f'"{newest.at.timestamp():.3f}"'
     headers = {"Cache-Control": "no-store", "ETag": mark, "X-Taken": f"{newest.at.timestamp():.3f}"}
     if if_none_match == mark:
         return Response(status_code=304, headers=headers)
+    async with units.begin() as uow:
+        await racks.note_viewing(uow, code, USER)
     return Response(newest.jpeg, media_type="image/jpeg", headers=headers)
 
 

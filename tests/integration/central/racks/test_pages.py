@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from central.racks import service as racks
 from central.racks.pictures import Pictures
 from central.stock import routes as stock_routes
 from central.stock import service
 from central.ui import pages
 from contracts.facts import CodeScanned
-from tests.integration.central.racks.conftest import PIECE, Shop, pick
+from tests.integration.central.racks.conftest import JPEG, PIECE, Shop, pick
 
 
 @pytest.fixture
-async def page(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+def pictures() -> Pictures:
+    return Pictures()
+
+
+@pytest.fixture
+async def page(shop: Shop, pictures: Pictures) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    app.state.units, app.state.rack_pictures = shop.units, Pictures()
+    app.state.units, app.state.rack_pictures = shop.units, pictures
     for module in (stock_routes, pages):
         app.include_router(module.router)
     transport = httpx.ASGITransport(app)
@@ -66,3 +73,22 @@ async def test_pas_ca_on_a_doubt_is_one_touch_that_the_review_shows(shop: Shop, 
     await page.post(f"/rack/rack-a/ecran/{question.id}/combien", data={"quantity": "1"})
     assert await shop.level() == (4, 0)
     assert await shop.told() == [("A1", 5), ("A1", 4)]
+
+
+async def test_no_live_picture_is_given_without_a_line_or_after_its_time(
+    shop: Shop, page: httpx.AsyncClient, pictures: Pictures
+) -> None:
+    """The picture's own address gave it to whoever had not asked the camera for it, unwritten, for days."""
+    pictures.bring("rack-a", JPEG, shop.clock.moment)
+    shown = await page.get("/rack/rack-a/image.jpg")
+    assert shown.content == JPEG
+    again = await page.get("/rack/rack-a/image.jpg", headers={"If-None-Match": shown.headers["ETag"]})
+    assert again.status_code == 304
+    async with shop.units.reading() as uow:
+        (viewing,) = (await racks.privacy(uow)).viewings
+    assert (viewing.who, viewing.what, viewing.subject) == ("page", "racks.view_picture", "rack:rack-a")
+    shop.clock.moment += timedelta(minutes=61)
+    assert (await page.get("/rack/rack-a/image.jpg")).status_code == 204
+    pictures.bring("rack-a", JPEG, shop.clock.moment)
+    assert (await page.post("/vie-privee/effacer")).status_code == 200
+    assert (await page.get("/rack/rack-a/image.jpg")).status_code == 204
