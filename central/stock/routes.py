@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from central.core.types import RowId
 from central.core.uow import Units
 from central.stock import service
 
@@ -19,8 +20,8 @@ class DecisionIn(BaseModel):
     """`qty` in thousandths, for ``correct`` only: the signed movement of a doubt, the level of an écart."""
 
     action: Literal["confirm", "correct", "refuse", "undo"]
-    by: str
-    qty: int | None = None
+    by: Annotated[str, Field(min_length=1, max_length=120)]
+    qty: Annotated[int, Field(ge=-(10**15), le=10**15)] | None = None
 
 
 class AcceptIn(BaseModel):
@@ -65,7 +66,7 @@ async def proposals(request: Request) -> list[service.ProposalView]:
 
 
 @router.post("/proposals/{number}", status_code=204)
-async def decide(request: Request, number: int, decision: DecisionIn) -> None:
+async def decide(request: Request, number: RowId, decision: DecisionIn) -> None:
     with _explained():
         async with _units(request).begin() as uow:
             if decision.action == "correct":
@@ -81,7 +82,7 @@ async def decide(request: Request, number: int, decision: DecisionIn) -> None:
 
 
 @router.post("/observations/{observation}/contest", status_code=200)
-async def contest(request: Request, observation: int, by: By) -> dict[str, int]:
+async def contest(request: Request, observation: RowId, by: By) -> dict[str, int]:
     """« Pas ça »: the automatic movement is a question again; its number."""
     with _explained():
         async with _units(request).begin() as uow:
@@ -127,7 +128,7 @@ async def assign(request: Request, body: AssignIn) -> dict[str, int]:
 
 
 @router.get("/evidence/{observation}/{moment}.jpg")
-async def evidence(request: Request, observation: int, moment: Literal["before", "after"], by: By) -> Response:
+async def evidence(request: Request, observation: RowId, moment: Literal["before", "after"], by: By) -> Response:
     async with _units(request).begin() as uow:
         with _explained():
             found = await service.evidence(uow, observation, by)

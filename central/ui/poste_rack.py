@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from central.core.types import RowId
 from central.stock import service as stock
 from central.ui.beliefs import contestable, say_no
 from central.ui.review import Way, sentence, signed
@@ -62,7 +63,7 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
 
 
 @router.post("/api/poste/rayonnages/{observation}/pas-ca")
-async def not_that(request: Request, observation: int, person: Person) -> Response:
+async def not_that(request: Request, observation: RowId, person: Person) -> Response:
     """One touch; the question that is open then."""
     try:
         async with units_of(request).begin() as uow:
@@ -74,7 +75,7 @@ async def not_that(request: Request, observation: int, person: Person) -> Respon
 @router.post("/api/poste/questions/{proposal}")
 async def how_many(
     request: Request,
-    proposal: int,
+    proposal: RowId,
     person: Person,
     quantity: Annotated[str, Form(max_length=12)],
     way: Annotated[Way, Form()] = "take",
@@ -89,7 +90,7 @@ async def how_many(
 
 @router.post("/api/poste/imputer/{observation}")
 async def charge(
-    request: Request, observation: int, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
+    request: Request, observation: RowId, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
 ) -> Response:
     """For which operation it was taken; empty: for none."""
     try:

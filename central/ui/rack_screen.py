@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
+from central.core.types import RowId
 from central.core.uow import UnitOfWork
 from central.people import service as people
 from central.racks import service as racks
@@ -90,7 +91,7 @@ def _question(p: stock.ProposalView) -> Question:
 
 
 @router.post("/rack/{code}/ecran/{observation}/pas-ca")
-async def not_that(request: Request, code: str, observation: int) -> Response:
+async def not_that(request: Request, code: str, observation: RowId) -> Response:
     """One touch: what the camera did by itself is undone, what it doubted is denied; then it asks how many."""
     units = units_of(request)
     message, opened = "", None
@@ -108,7 +109,7 @@ async def not_that(request: Request, code: str, observation: int) -> Response:
 async def how_many(
     request: Request,
     code: str,
-    proposal: int,
+    proposal: RowId,
     quantity: Annotated[str, Form(max_length=12)],
     way: Annotated[Way, Form()] = "take",
 ) -> Response:

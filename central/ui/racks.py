@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Form, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Form, Header, HTTPException, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from central.core.uow import UnitOfWork
@@ -288,7 +288,9 @@ async def accept(
 
 
 @router.post("/rack/{code}/confiance/{klass}/{how}")
-async def set_trust(request: Request, code: str, klass: str, how: Literal["blanc", "automatique"]) -> Response:
+async def set_trust(
+    request: Request, code: str, klass: Annotated[str, Path(max_length=40)], how: Literal["blanc", "automatique"]
+) -> Response:
     """A person puts a class back to proposals, or lets it act."""
     units = units_of(request)
     async with units.begin() as uow:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from central.core.types import RowId
 from central.core.uow import UnitOfWork
 from central.people import service as people
 from central.stock import service as stock
@@ -80,7 +81,7 @@ def counts(proposal: ProposalView) -> tuple[int | None, int | None]:
 @router.post("/revue/{proposal}/{act}")
 async def decide(
     request: Request,
-    proposal: int,
+    proposal: RowId,
     act: Literal["confirmer", "refuser", "corriger", "annuler"],
     quantity: Annotated[str, Form(max_length=40)] = "",
     way: Annotated[Way, Form()] = "take",
@@ -104,7 +105,9 @@ async def decide(
 
 
 @router.post("/a-imputer/{observation}/imputer")
-async def charge(request: Request, observation: int, operation: Annotated[str, Form(max_length=120)] = "") -> Response:
+async def charge(
+    request: Request, observation: RowId, operation: Annotated[str, Form(max_length=120)] = ""
+) -> Response:
     """For which operation it was taken; empty: for none."""
     units = units_of(request)
     try:

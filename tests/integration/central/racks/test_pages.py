@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from central.racks import routes as racks_routes
 from central.racks import service as racks
 from central.racks.pictures import Pictures
 from central.stock import routes as stock_routes
@@ -27,7 +28,7 @@ def pictures() -> Pictures:
 async def page(shop: Shop, pictures: Pictures) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     app.state.units, app.state.rack_pictures = shop.units, pictures
-    for module in (stock_routes, pages):
+    for module in (racks_routes, stock_routes, pages):
         app.include_router(module.router)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={"HX-Request": "true"}) as client:
@@ -92,3 +93,40 @@ async def test_no_live_picture_is_given_without_a_line_or_after_its_time(
     pictures.bring("rack-a", JPEG, shop.clock.moment)
     assert (await page.post("/vie-privee/effacer")).status_code == 200
     assert (await page.get("/rack/rack-a/image.jpg")).status_code == 204
+
+
+BIG = 10**23
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        (f"/revue/{BIG}/confirmer", {}),
+        (f"/a-imputer/{BIG}/imputer", {}),
+        (f"/rack/rack-a/ecran/{BIG}/pas-ca", {}),
+        (f"/rack/rack-a/ecran/{BIG}/combien", {"quantity": "1"}),
+        (f"/rack/rack-a/versions/{BIG}/reprendre", {}),
+        (f"/rack/rack-a/confiance/{'k' * 41}/blanc", {}),
+        (f"/api/poste/rayonnages/{BIG}/pas-ca", {"person": "p1"}),
+        (f"/api/poste/questions/{BIG}", {"person": "p1", "quantity": "1"}),
+        (f"/api/poste/imputer/{BIG}", {"person": "p1"}),
+        (f"/api/stock/observations/{BIG}/contest?by=p1", {}),
+    ],
+)
+async def test_a_number_that_no_row_can_have_is_no_fault_of_the_centre(
+    page: httpx.AsyncClient, path: str, data: dict[str, str]
+) -> None:
+    assert (await page.post(path, data=data)).status_code == 422
+
+
+async def test_a_quantity_that_no_ledger_holds_is_refused(page: httpx.AsyncClient) -> None:
+    for decision in ({"qty": 10**30, "by": "p1"}, {"qty": 1000, "by": "p" * 121}):
+        answer = await page.post("/api/stock/proposals/1", json={"action": "correct"} | decision)
+        assert answer.status_code == 422
+
+
+async def test_trust_in_a_rack_that_nobody_knows_makes_none(shop: Shop, page: httpx.AsyncClient) -> None:
+    body = {"klass": "insert", "automatic": True}
+    assert (await page.post("/api/racks/rack-z/trust?by=p1", json=body)).status_code == 404
+    async with shop.units.reading() as uow:
+        assert [rack.code for rack in await racks.racks(uow)] == ["rack-a"]
