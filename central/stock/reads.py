@@ -149,19 +149,20 @@ def _movement(
 
 
 async def proposals(uow: UnitOfWork, limit: int = 200, rack: str | None = None) -> list[ProposalView]:
-    """The review list: what is open, oldest last, then what was decided so lately that it can be undone."""
-    recent = uow.now - UNDO_FOR
+    """The review list: what is open, then what was decided so lately that it can be undone; each the oldest last."""
     statement = (
         select(Proposal, Item.code, Item.label, Item.unit, Place.code)
         .join(Item, Item.id == Proposal.item_id)
         .outerjoin(Place, Place.id == Proposal.place_id)
-        .where(or_(Proposal.state == "open", Proposal.state.in_(DECIDED) & (Proposal.decided_at > recent)))
-        .order_by((Proposal.state != "open"), Proposal.at.desc(), Proposal.id.desc())
         .limit(limit)
     )
     if rack is not None:
         statement = statement.where(Place.code.startswith(f"{rack}/", autoescape=True))
-    rows = list(await uow.session.execute(statement))
+    is_open = statement.where(Proposal.state == "open").order_by(Proposal.at.desc(), Proposal.id.desc())
+    decided = statement.where(Proposal.state.in_(DECIDED), Proposal.decided_at > uow.now - UNDO_FOR)
+    # However many are open, what was just answered can be taken back.
+    rows = [*await uow.session.execute(is_open)]
+    rows += await uow.session.execute(decided.order_by(Proposal.decided_at.desc(), Proposal.id.desc()))
     ids = {i for row in rows for i in (row[0].observation_id, row[0].other_id) if i is not None}
     said = await _observations(uow, ids)
     denied = set(
@@ -170,6 +171,11 @@ async def proposals(uow: UnitOfWork, limit: int = 200, rack: str | None = None) 
         )
     )
     return [_proposal(row, said, denied) for row in rows]
+
+
+async def count_open(uow: UnitOfWork) -> int:
+    """Questions that wait for a person, all of them."""
+    return await uow.session.scalar(select(func.count()).where(Proposal.state == "open")) or 0
 
 
 def _proposal(row: Any, said: dict[int, SourceView], denied: set[str]) -> ProposalView:

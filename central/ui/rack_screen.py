@@ -58,7 +58,9 @@ async def _screen(uow: UnitOfWork, code: str, wanted: int | None = None, message
     """`wanted`: the question that somebody chose, or that "Pas ça" has just opened."""
     rack = await rack_or_404(uow, code)
     found = await stock.last_beliefs(uow, rack=code, limit=8)
-    questions = [_question(p) for p in await stock.proposals(uow, rack=code) if p.state == "open"]
+    found_open = [p for p in await stock.proposals(uow, rack=code) if p.state == "open"]
+    # « Même prise ? » is answered by yes or no, on the review page: no number answers it.
+    questions = [_question(p) for p in found_open if p.kind != "pairing"]
     newest = found[0].at if found else uow.now
     beliefs = [b for b in found if uow.now - b.at < FRESH and newest - b.at < _SESSION]
     if wanted is None:

@@ -43,6 +43,7 @@ async def _review(uow: UnitOfWork) -> dict[str, Any]:
     to_charge = await work.to_charge(uow)
     return {
         "open": [p for p in found if p.state == "open"],
+        "in_all": await stock.count_open(uow),
         "decided": sorted(decided, key=lambda p: p.decided_at or uow.now, reverse=True),
         "to_charge": to_charge,
         "operations": [o for o in await work.operations(uow) if o.status != "done"] if to_charge else [],

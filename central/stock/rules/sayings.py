@@ -120,8 +120,10 @@ def prepared(observations: Iterable[Obs], decisions: Decisions, same_scan: timed
 
 def _decided(obs: Obs, decisions: Decisions) -> Obs | None:
     unplaced = decisions.get(place_key(obs.id))
-    if unplaced is not None and unplaced.verdict == "refused":
-        return None
+    if unplaced is not None and unplaced.verdict != "confirmed":
+        if unplaced.verdict == "refused" or not unplaced.qty:
+            return None
+        obs = replace(obs, qty=unplaced.qty)
     if obs.nature == "ask":
         return _answered(obs, decisions.get(ask_key(obs.id)))
     if contest_key(obs.id) in decisions:

@@ -16,7 +16,7 @@ from central.stock import routes as stock_routes
 from central.stock import service
 from central.ui import pages
 from contracts.facts import CodeScanned
-from tests.integration.central.racks.conftest import JPEG, PIECE, Shop, pick
+from tests.integration.central.racks.conftest import JPEG, PIECE, Shop, ask, pick, read
 
 
 @pytest.fixture
@@ -93,6 +93,34 @@ async def test_no_live_picture_is_given_without_a_line_or_after_its_time(
     pictures.bring("rack-a", JPEG, shop.clock.moment)
     assert (await page.post("/vie-privee/effacer")).status_code == 200
     assert (await page.get("/rack/rack-a/image.jpg")).status_code == 204
+
+
+async def test_however_many_are_open_what_was_just_answered_can_be_taken_back(
+    shop: Shop, page: httpx.AsyncClient
+) -> None:
+    await shop.say(*(shop.fact(pick(mode="review"), second) for second in range(203)))
+    question = (await shop.open())[0]
+    await page.post(f"/revue/{question.id}/refuser")
+    shown = words(await page.get("/a-verifier"))
+    assert 'class="count">202<' in shown
+    assert "Les 200 plus récentes" in shown
+    assert f'data-act="annuler" data-id="{question.id}"' in shown
+
+
+async def test_what_was_answered_is_told_as_it_was_meant(shop: Shop, page: httpx.AsyncClient) -> None:
+    await shop.say(shop.fact(read(3)), shop.fact(ask(), 60))
+    for question, data in zip(await shop.open(), ({"quantity": "0"}, {"quantity": "4", "way": "level"}), strict=True):
+        await page.post(f"/revue/{question.id}/corriger", data=data)
+    shown = words(await page.get("/parts/revue"))
+    assert "Corrigé : Plaquette CNMG, rien n’a bougé" in shown
+    assert "Corrigé : Plaquette CNMG, il y en a 4<" in shown
+
+
+async def test_the_screen_asks_nothing_that_no_number_answers(shop: Shop, page: httpx.AsyncClient) -> None:
+    scan = CodeScanned(code="CNMG", format="CODE128", post="poste-1", action="take", qty=PIECE, person="p1")
+    await shop.say(shop.fact(pick(before=5)), shop.fact(scan, 3000))
+    assert [p.kind for p in await shop.open()] == ["pairing"]
+    assert "combien" not in words(await page.get("/rack/rack-a/ecran"))
 
 
 BIG = 10**23
