@@ -24,6 +24,7 @@ from central.stock.rack_reads import differences
 from central.stock.reads import DECIDED, UNDO_FOR
 from central.stock.rules.sayings import contest_key, doubt_key
 from central.stock.standing import pending_at
+from central.stock.transfers import twin_of
 
 State = Literal["confirmed", "corrected", "refused"]
 
@@ -34,7 +35,7 @@ class NotAllowed(ValueError):
 
 async def confirm(uow: UnitOfWork, proposal: int, by: str) -> None:
     """It is as proposed: it was taken, it is one event, the difference is real, the guess is right."""
-    await _decide(uow, proposal, "confirmed", by, None)
+    await _decide_whole(uow, proposal, "confirmed", by)
 
 
 async def correct(uow: UnitOfWork, proposal: int, qty: int, by: str) -> None:
@@ -44,7 +45,27 @@ async def correct(uow: UnitOfWork, proposal: int, qty: int, by: str) -> None:
 
 async def refuse(uow: UnitOfWork, proposal: int, by: str) -> None:
     """Nothing was taken; they are two events; the count was wrong; the camera reads wrongly."""
-    await _decide(uow, proposal, "refused", by, None)
+    await _decide_whole(uow, proposal, "refused", by)
+
+
+async def _decide_whole(uow: UnitOfWork, number: int, state: State, by: str) -> None:
+    """Both halves of a transfer are one question."""
+    await _decide(uow, number, state, by, None)
+    half = await _other_half(uow, await _proposal(uow, number))
+    if half is not None and half.state == "open":
+        await _decide(uow, half.id, state, by, None)
+
+
+async def _other_half(uow: UnitOfWork, proposal: Proposal) -> Proposal | None:
+    """The doubt about what came to the other place, or left it."""
+    obs = await uow.session.get(Observation, proposal.observation_id)
+    if proposal.kind != "doubt" or obs is None:
+        return None
+    twin = await twin_of(uow, obs)
+    if twin is None:
+        return None
+    by_key = select(Proposal).where(Proposal.key == doubt_key(twin)).execution_options(populate_existing=True)
+    return await uow.session.scalar(by_key)
 
 
 async def _decide(uow: UnitOfWork, number: int, state: State, by: str, qty: int | None) -> None:
@@ -72,6 +93,14 @@ async def _decide(uow: UnitOfWork, number: int, state: State, by: str, qty: int 
 async def undo(uow: UnitOfWork, proposal: int, by: str) -> None:
     """Take a decision back within 10 minutes: the question is open again."""
     known = await _proposal(uow, proposal)
+    half = await _other_half(uow, known)
+    decided = (known.state, known.decided_by, known.decided_at)
+    await _undo(uow, known, by)
+    if half is not None and (half.state, half.decided_by, half.decided_at) == decided:
+        await _undo(uow, half, by)
+
+
+async def _undo(uow: UnitOfWork, known: Proposal, by: str) -> None:
     if known.state not in DECIDED or known.decided_at is None:
         raise NotAllowed("rien à annuler")
     if uow.now - known.decided_at > UNDO_FOR:
@@ -89,15 +118,28 @@ async def undo(uow: UnitOfWork, proposal: int, by: str) -> None:
         await label(uow, known, *seen, right=False, truth=None, by=by)
     if told:
         await _tell(uow, known, by, without=known.qty if denied else 0)
-    uow.tell("proposals", id=proposal, state="open")
+    uow.tell("proposals", id=known.id, state="open")
 
 
 async def contest(uow: UnitOfWork, observation: int, by: str) -> int:
     """« Pas ça »: an automatic movement of the last ten minutes is a doubt from now on; of a doubt it is written down.
     The question's number.
 
-    The ledger is compensated, the camera told, its class in this rack is a proposal again. What raises must roll back.
+    The ledger is compensated, the camera told, its class in this rack is a proposal again. Of a transfer both halves
+    are meant. What raises must roll back.
     """
+    question = await _deny(uow, observation, by)
+    obs = await uow.session.get_one(Observation, observation)
+    twin = await twin_of(uow, obs)
+    if (
+        twin is not None
+        and await uow.session.scalar(select(Proposal.id).where(Proposal.key == contest_key(twin))) is None
+    ):
+        await _deny(uow, twin, by)
+    return question
+
+
+async def _deny(uow: UnitOfWork, observation: int, by: str) -> int:
     obs = await uow.session.get(Observation, observation)
     if obs is None:
         raise NotFound(f"observation {observation} inconnue")

@@ -178,7 +178,7 @@ def _belief(
         contest_until=until if can else None,
         why=sight.why,
         reason=o.reason,
-        to_place=sight.transfer,
+        to_place=None if sight.misplaced else sight.transfer,
     )
 
 

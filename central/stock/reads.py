@@ -261,6 +261,7 @@ async def _observations(uow: UnitOfWork, ids: Iterable[int]) -> dict[int, Source
             misplaced=sight is not None and sight.misplaced,
             blank=sight is not None and sight.blank,
             charged=charge.operation if charge is not None else None,
+            transfer=sight.transfer if sight is not None and not sight.misplaced else None,
             count_before=o.count_before,
         )
         for o, sight, charge, comment in rows

@@ -68,6 +68,8 @@ class SourceView:
     count_before: int | None = None
     charged: str | None = None
     """The operation it is charged to, when the saying itself named none."""
+    transfer: str | None = None
+    """The other place, when it went from one place of its item to another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ def question(kind: str, qty: int, unit: str, sources: Sequence[SourceView]) -> s
     names = " et ".join(_SOURCES.get(s.source, s.source) for s in sources)
     if kind == "doubt" and any(s.misplaced for s in sources):
         return f"Posé au mauvais endroit ? La caméra a vu {amount} à la place d'un autre article."
+    other = next((s.transfer for s in sources if s.transfer), None)
+    if kind == "doubt" and other is not None:
+        way = "partir vers" if qty < 0 else "arriver de"
+        return f"La caméra croit avoir vu {quantity(abs(qty), unit)} {way} {other} : exact ?"
     if kind == "doubt":
         return f"La caméra croit avoir vu {amount} : exact ?"
     if kind == "ask":

@@ -16,6 +16,12 @@ def contestable(belief: LastBelief, now: datetime) -> bool:
     return belief.state == "automatic" and belief.contest_until is not None and now < belief.contest_until
 
 
+def whole(beliefs: list[LastBelief]) -> list[LastBelief]:
+    """A transfer once, as what left; what came is said with it."""
+    left = {(b.item, b.to_place, b.place, -b.qty, b.at, b.state) for b in beliefs if b.to_place and b.qty < 0}
+    return [b for b in beliefs if not (b.qty > 0 and (b.item, b.place, b.to_place, b.qty, b.at, b.state) in left)]
+
+
 async def say_no(
     uow: UnitOfWork, observation: int, by: str, *, rack: str | None = None, person: str | None = None
 ) -> int:

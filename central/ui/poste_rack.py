@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from central.core.types import RowId
 from central.stock import service as stock
-from central.ui.beliefs import contestable, say_no
+from central.ui.beliefs import contestable, say_no, whole
 from central.ui.review import Way, sentence, signed
 from central.ui.routing import PageRoute, refusal
 from central.ui.templating import units_of
@@ -29,7 +29,7 @@ _FRESH_S: Final = 120.0
 async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1, max_length=120)]) -> Response:
     """What this person was last seen to take, newest first, and what of theirs is to be charged."""
     async with units_of(request).reading() as uow:
-        found = await stock.last_beliefs(uow, person=personne, limit=5)
+        found = whole(await stock.last_beliefs(uow, person=personne, limit=6))
         charges = await work.to_charge(uow, personne)
         body = {
             "beliefs": [
@@ -41,6 +41,7 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
                     "qty": b.qty,
                     "label": b.label or b.item,
                     "place": b.place,
+                    "to": b.to_place,
                     "operation": b.operation,
                     "at": b.at.timestamp() * 1000,
                 }

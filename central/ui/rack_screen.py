@@ -15,7 +15,7 @@ from central.people import service as people
 from central.racks import service as racks
 from central.stock import service as stock
 from central.ui import rack_words as said
-from central.ui.beliefs import contestable, say_no
+from central.ui.beliefs import contestable, say_no, whole
 from central.ui.racks import asked_of, rack_or_404
 from central.ui.review import LEVEL_KINDS, Way, sentence, signed
 from central.ui.routing import PageRoute
@@ -62,6 +62,7 @@ async def _screen(uow: UnitOfWork, code: str, wanted: int | None = None, message
     # « Même prise ? » is answered by yes or no, on the review page: no number answers it.
     questions = [_question(p) for p in found_open if p.kind != "pairing"]
     newest = found[0].at if found else uow.now
+    found = whole(found)
     beliefs = [b for b in found if uow.now - b.at < FRESH and newest - b.at < _SESSION]
     if wanted is None:
         wanted = next((b.proposal for b in beliefs if b.state in {"ask", "contested"}), None)

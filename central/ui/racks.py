@@ -20,6 +20,7 @@ from central.stock import service as stock
 from central.stock.schemas import PlaceStock
 from central.ui import formats
 from central.ui import rack_words as said
+from central.ui.beliefs import whole
 from central.ui.routing import PageRoute, refusal
 from central.ui.shell import USER, full_page
 from central.ui.templating import STATIC, render, units_of
@@ -159,7 +160,7 @@ def _drawn(place: PlaceView, level: PlaceStock | None, differs: bool) -> Drawn:
 
 
 async def _side(uow: UnitOfWork, rack: racks.RackView) -> dict[str, Any]:
-    beliefs = await stock.last_beliefs(uow, rack=rack.code, limit=6)
+    beliefs = whole(await stock.last_beliefs(uow, rack=rack.code, limit=8))[:6]
     return {
         "rack": rack,
         "trust": await racks.trust(uow, rack.code),

@@ -123,6 +123,20 @@ async def test_the_screen_asks_nothing_that_no_number_answers(shop: Shop, page: 
     assert "combien" not in words(await page.get("/rack/rack-a/ecran"))
 
 
+async def test_the_screen_says_a_transfer_once_and_a_return_as_one(shop: Shop, page: httpx.AsyncClient) -> None:
+    """A transfer was « 1 pris » and « 1 rendu », a return « débité »."""
+    there = pick(1, before=0, place="A3", item="CNMG", transfer="rack-a/A1", session="s1")
+    await shop.say(shop.fact(pick(before=5, transfer="rack-a/A3", session="s1"), 3590), shop.fact(there, 3590))
+    shown = words(await page.get("/rack/rack-a/ecran"))
+    assert "1 déplacé vers A3" in shown
+    assert "Débité" not in shown
+    assert shown.count("Pas ça") == 1
+    await shop.say(shop.fact(pick(1, before=4), 3599))
+    shown = words(await page.get("/rack/rack-a/ecran"))
+    assert "Remis en stock" in shown
+    assert "1 rendu" in shown
+
+
 BIG = 10**23
 
 
