@@ -23,7 +23,6 @@ from central.stock.models import Level, Observation, Proposal, Sight
 from central.stock.rack_reads import differences
 from central.stock.reads import DECIDED, UNDO_FOR
 from central.stock.rules.sayings import contest_key, doubt_key
-from central.stock.standing import pending_at
 from central.stock.transfers import twin_of
 
 State = Literal["confirmed", "corrected", "refused"]
@@ -78,8 +77,6 @@ async def _decide(uow: UnitOfWork, number: int, state: State, by: str, qty: int 
         raise NotAllowed("un comptage ne peut être négatif")
     if state == "confirmed" and proposal.kind == "ask" and not proposal.qty:
         raise NotAllowed("la caméra n'a pas d'idée : répondre par une quantité (0 si rien n'a bougé)")
-    if proposal.kind == "doubt":
-        await _release(uow, proposal)
     proposal.state, proposal.decided_by, proposal.decided_at = state, by, uow.now
     proposal.decided_qty = proposal.qty if qty is None else qty
     if proposal.kind == "ask" and state == "refused":
@@ -248,8 +245,7 @@ async def _tell(uow: UnitOfWork, proposal: Proposal, by: str, without: int = 0) 
     if place is None:
         return
     level = await uow.session.get(Level, (proposal.item_id, proposal.place_id), populate_existing=True)
-    pending = await pending_at(uow.session, proposal.item_id, proposal.place_id)
-    qty = level.qty + pending - without if level is not None else 0
+    qty = level.qty + level.pending - without if level is not None else 0
     slot = (await racks.taught(uow, [place.code])).get(place.code)
     pieces = max(qty // 1000, 0)
     if slot is not None and slot.kind == "presence":
@@ -263,13 +259,6 @@ async def _sight(uow: UnitOfWork, proposal: Proposal) -> tuple[Observation, Sigh
     if obs is None or obs.source != "camera" or not obs.place_id:
         return None
     return obs, await uow.session.get(Sight, obs.id)
-
-
-async def _release(uow: UnitOfWork, proposal: Proposal) -> None:
-    """A decided doubt is pending no more."""
-    held = await uow.session.get(Level, (proposal.item_id, proposal.place_id))
-    if held is not None:
-        held.pending -= proposal.qty
 
 
 async def _proposal(uow: UnitOfWork, number: int) -> Proposal:

@@ -98,10 +98,13 @@ async def standing_questions(
     return found
 
 
-async def pending_at(session: AsyncSession, item: int, place: int) -> int:
-    """What the open doubts there would change of the present level."""
-    here = (Proposal.item_id == item, Proposal.place_id == place, _IS_DOUBT, _COUNTED_AFTER.is_(None))
-    return int(await session.scalar(select(func.sum(Proposal.qty)).where(*here)) or 0)
+async def pending_of(session: AsyncSession, items: Collection[int] | None = None) -> dict[_Key, int]:
+    """What open doubts would change of the present levels: those that no count came after. None: of all items."""
+    found = select(Proposal.item_id, Proposal.place_id, func.sum(Proposal.qty)).where(_IS_DOUBT)
+    if items is not None:
+        found = found.where(Proposal.item_id.in_(items))
+    rows = await session.execute(found.where(_COUNTED_AFTER.is_(None)).group_by(Proposal.item_id, Proposal.place_id))
+    return {(item, place): int(qty) for item, place, qty in rows}
 
 
 async def _seen(session: AsyncSession, items: Sequence[int]) -> dict[int, set[int]]:

@@ -72,6 +72,10 @@ async def test_what_was_counted_leaves_the_list_to_count_and_the_camera_goes_by_
     async with shop.begin() as uow:
         assert await service.to_count(uow) == []
     assert [p.kind for p in await shop.open()] == ["doubt"]
+    assert await shop.level() == (4, 0), "whatever is answered, four were counted"
+    async with shop.begin() as uow:
+        await service.rebuild_levels(uow)
+    assert await shop.level() == (4, 0)
     later = 26 * HOUR
     await shop.say(shop.fact(read(3), later))
     (question,) = [p for p in await shop.open() if p.kind == "read"]
