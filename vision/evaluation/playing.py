@@ -100,9 +100,7 @@ class Stage:
         cut: the capture's own step, that paints what lies outside the outline; it follows the rack.
     """
 
-    def __init__(
-        self, show: Show, make: Callable[[RackDescription], Eye], cut: OutlineCut | None = None
-    ) -> None:
+    def __init__(self, show: Show, make: Callable[[RackDescription], Eye], cut: OutlineCut | None = None) -> None:
         self.show = show
         self._make = make
         self._cut = cut

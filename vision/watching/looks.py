@@ -91,7 +91,7 @@ class Looks:
             if self._film is not None:
                 self._film.add(ts, sight.band, sight.foreground)
                 if self._heaps:
-                    self._film.rest_at(ts, self._senses.gate.tips(sight))
+                    self._film.rest_at(ts, self._senses.gate.arms(sight))
             if machine.quiet_frames or event in (Event.LEARNED, Event.SETTLED):
                 self._quiet.append((picture, found, sight))
             else:

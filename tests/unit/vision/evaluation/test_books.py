@@ -87,6 +87,11 @@ def test_a_week_is_what_its_faults_leave() -> None:
 
 def test_what_never_came_back_weighs() -> None:
     back = measured_back(
-        [result("covered", None), result("moved", 3.0), result("dirt", 0.0, codes=()), result("moved", 9.0, codes=("moved",))]
+        [
+            result("covered", None),
+            result("moved", 3.0),
+            result("dirt", 0.0, codes=()),
+            result("moved", 9.0, codes=("moved",)),
+        ]
     )
     assert back == {"covered": 3600.0, "moved": 3.0, "moved far": 9.0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -106,10 +108,21 @@ def test_a_place_of_presence_is_there_or_not() -> None:
     assert said(1, answer(1, 0), LOST, Doubts(presence=True)).mode == "auto"
 
 
-def test_a_thing_that_is_read_wrongly_needs_the_looks() -> None:
-    net = answer(4, 3, known=False)
+def test_what_is_miscounted_alike_in_both_pictures_cancels_out() -> None:
+    net = replace(answer(4, 3), before=at(MOST + 1, 5), after=at(MOST + 1, 4))
+    finding = said(4, net, LOST)
+    assert (finding.before, finding.after, finding.mode) == (4, 3, "auto")
+
+
+def test_a_thing_that_is_read_as_nobody_knows_what_needs_the_looks() -> None:
+    blurred = np.full(MOST + 1, 1 / (MOST + 1))
+    net = replace(answer(4, 3), before=blurred, after=blurred)
     assert said(4, net, LOST).mode == "review"
     assert said(4, net, LOST, taught=Finding(4, 3, 0.95, "auto", "matches its taught look")).mode == "auto"
+
+
+def test_a_difference_that_contradicts_the_change_is_for_review() -> None:
+    assert said(4, answer(4, 3, known=False), LOST).mode == "review"
 
 
 def test_a_place_without_a_count_is_read_or_not() -> None:
