@@ -20,6 +20,7 @@ from central.core.database import Database, DatabaseBusy
 from central.core.facts import Consumers
 from central.core.settings import Settings
 from central.core.sweeps import Sweeps
+from central.core.text import NoNul
 from central.core.uow import UnitOfWork, Units
 from central.fleet import consumers as fleet_consumers
 from central.fleet import service as fleet
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = centre.live
     app.state.link = centre.link
     app.state.rack_pictures = Pictures()
+    app.add_middleware(NoNul)
     for module in _ROUTERS:
         app.include_router(module.router)
     return app
