@@ -6,6 +6,7 @@ A decision about what a camera said is a label, moves its trust, and is told to 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Literal
 
 from sqlalchemy import select
@@ -22,6 +23,7 @@ from central.stock.ledger import Saying, record, rematch
 from central.stock.models import Level, Observation, Proposal, Sight
 from central.stock.rack_reads import differences
 from central.stock.reads import DECIDED, UNDO_FOR
+from central.stock.rules.counting import ecart_key
 from central.stock.rules.sayings import contest_key, doubt_key
 from central.stock.transfers import twin_of
 
@@ -73,7 +75,7 @@ async def _decide(uow: UnitOfWork, number: int, state: State, by: str, qty: int 
         raise NotAllowed("déjà décidé, ou réglé par ce qui est arrivé depuis")
     if state == "corrected" and proposal.kind == "pairing":
         raise NotAllowed("une question « même prise ? » se répond par oui ou non")
-    if state == "corrected" and proposal.kind in {"ecart", "read"} and (qty or 0) < 0:
+    if state == "corrected" and proposal.kind in {"ecart", "read", "former"} and (qty or 0) < 0:
         raise NotAllowed("un comptage ne peut être négatif")
     if state == "confirmed" and proposal.kind == "ask" and not proposal.qty:
         raise NotAllowed("la caméra n'a pas d'idée : répondre par une quantité (0 si rien n'a bougé)")
@@ -82,9 +84,47 @@ async def _decide(uow: UnitOfWork, number: int, state: State, by: str, qty: int 
     if proposal.kind == "ask" and state == "refused":
         proposal.decided_qty = 0
     await uow.session.flush()
-    await rematch(uow, {proposal.item_id: [proposal.at]})
+    if proposal.kind == "former":
+        await _count_former(uow, proposal, qty, by)
+    else:
+        await rematch(uow, {proposal.item_id: [proposal.at]})
     await _learn(uow, proposal)
     uow.tell("proposals", id=number, state=state)
+
+
+async def _count_former(uow: UnitOfWork, proposal: Proposal, qty: int | None, by: str) -> None:
+    """The answer is a count: none is left there, so many, or (refused) all that is booked."""
+    if qty is None:
+        level = await uow.session.get(Level, (proposal.item_id, proposal.place_id), populate_existing=True)
+        qty = max(level.qty, 0) if level is not None and proposal.state == "refused" else 0
+    item = await uow.session.get_one(Item, proposal.item_id)
+    at = max(uow.now, proposal.at + timedelta(microseconds=1))
+    row = saying_row(uow, _former_count(proposal), item, "manual", qty, at)
+    row |= {"nature": "count", "place_id": proposal.place_id, "person": by}
+    await record(uow, [Saying(row)])
+    await _judge(uow, _former_count(proposal), "corrected", by)
+
+
+def _former_count(proposal: Proposal) -> str:
+    """Of each answer another: what is booked there later is asked again."""
+    return f"{proposal.key}:{proposal.undone}:{proposal.decided_at}"
+
+
+async def _judge(uow: UnitOfWork, counted: str, state: State, by: str) -> None:
+    """Of the count that answered: its difference is accepted, or it never was. No answer of its own in the list."""
+    count = (await uow.session.scalars(select(Observation).where(Observation.key == counted))).one()
+    key = ecart_key(count.id)
+    by_key = select(Proposal).where(Proposal.key == key).execution_options(populate_existing=True)
+    ecart = await uow.session.scalar(by_key)
+    if ecart is None:
+        ecart = Proposal(
+            key=key, kind="ecart", item_id=count.item_id, place_id=count.place_id, at=count.at, qty=0,
+            observation_id=count.id, created_at=uow.now, undone=0,
+        )  # fmt: skip
+        uow.session.add(ecart)
+    ecart.state, ecart.decided_by, ecart.decided_qty = state, by, count.qty
+    await uow.session.flush()
+    await rematch(uow, {count.item_id: [count.at]})
 
 
 async def undo(uow: UnitOfWork, proposal: int, by: str) -> None:
@@ -102,11 +142,14 @@ async def _undo(uow: UnitOfWork, known: Proposal, by: str) -> None:
         raise NotAllowed("rien à annuler")
     if uow.now - known.decided_at > UNDO_FOR:
         raise NotAllowed("trop tard : une décision s'annule pendant 10 minutes")
-    seen = await _sight(uow, known)
+    counted = _former_count(known)
+    seen = None if known.kind == "former" else await _sight(uow, known)
     told = seen is not None and _contradicts(known, seen[0], contested=await _contested(uow, known))
     known.state, known.decided_by, known.decided_at, known.decided_qty = "settled", by, None, None
     known.undone += 1
     await uow.session.flush()
+    if known.kind == "former":
+        await _judge(uow, counted, "refused", by)
     await rematch(uow, {known.item_id: [known.at]})
     await racks.withdraw(uow, [known.key], by)
     await uow.session.refresh(known)

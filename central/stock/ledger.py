@@ -20,17 +20,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from central.core.uow import UnitOfWork
 from central.items.models import Item
+from central.stock.former import former_questions
 from central.stock.loading import Bounds, Chain, Span, chains, later_counts
 from central.stock.models import Comment, Level, Link, Movement, Observation, Proposal, Sight
 from central.stock.rules import Booking, Outcome, Question, Row, book, match
-from central.stock.standing import pending_of, standing_questions
+from central.stock.standing import Changes, pending_of, seen_places, standing_questions
 
 _OBSERVATIONS: Any = Observation.__table__
 _MOVEMENTS: Any = Movement.__table__
 _LINKS: Any = Link.__table__
 _PROPOSALS: Any = Proposal.__table__
 _LEVELS: Any = Level.__table__
-STANDING = ("ask", "read")
+STANDING = ("ask", "read", "former")
 """Kinds of questions that follow from all that is known of a place, not from one chain."""
 _AT_ONCE = 500
 """Most values in one IN list."""
@@ -293,9 +294,15 @@ class _Books:
 
     async def stand(self, items: Sequence[int]) -> None:
         """Open, reopen and settle what cameras ask of places, now that the books are up to date."""
+        seen, booked = await seen_places(self._session, items)
+        await self._change(await standing_questions(self._session, seen, self._bounds, self.window, self._look))
+        await self._change(await former_questions(self._session, booked))
+        await self._await(items)
+
+    async def _change(self, changes: Iterable[tuple[int, Changes]]) -> None:
         rows: list[dict[str, Any]] = []
         reopened: list[dict[str, Any]] = []
-        for item, standing in await standing_questions(self._session, items, self._bounds, self.window, self._look):
+        for item, standing in changes:
             rows += [self._proposal(item, q) for q in standing.new]
             reopened += [{"number": n, "asked": q.qty, "there": q.place} for n, q in standing.again]
             for part in _parts(standing.settled):
@@ -304,7 +311,6 @@ class _Books:
             await (await self._session.connection()).execute(_REOPEN, reopened)
         if rows:
             await self._session.execute(insert(_PROPOSALS), rows)
-        await self._await(items)
 
     async def _await(self, items: Sequence[int]) -> None:
         """Bring up to date what is pending at each place."""

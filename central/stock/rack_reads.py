@@ -24,6 +24,7 @@ _WHY: Final = {
     "doubt": "mouvement jamais confirmé",
     "read": "écart de lecture jamais réglé",
     "ecart": "écart de comptage jamais réglé",
+    "former": "ancien article de l'emplacement jamais retrouvé",
 }
 
 
@@ -188,10 +189,16 @@ async def to_count(uow: UnitOfWork) -> list[ToCount]:
     """
     limit = uow.now - timedelta(hours=uow.settings.racks_count_after_h)
     o = Observation
+    said = aliased(Proposal)
+    refused = exists(
+        select(said.id)
+        .where(said.item_id == o.item_id, said.observation_id == o.id, said.kind == "ecart", said.state == "refused")
+        .correlate(o)
+    )
     counted = exists(
         select(o.id)
         .where(o.item_id == Proposal.item_id, o.place_id == Proposal.place_id, o.at > Proposal.at)
-        .where(o.nature == "count", o.source != "camera")
+        .where(o.nature == "count", o.source != "camera", ~refused)
         .correlate(Proposal)
     )
     rows = await uow.session.execute(

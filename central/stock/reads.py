@@ -15,6 +15,7 @@ from central.items.models import Item, Place
 from central.items.service import NotFound
 from central.racks.crops import held
 from central.racks.service import crops, rack_of
+from central.stock.former import owners
 from central.stock.models import Charge, Comment, Level, Link, Movement, Observation, Proposal, Sight
 from central.stock.rules.sayings import contest_key
 from central.stock.schemas import EvidenceView, ItemLevel, MovementView, PlaceLevel, ProposalView, SourceView
@@ -170,7 +171,16 @@ async def proposals(uow: UnitOfWork, limit: int = 200, rack: str | None = None) 
             select(Proposal.key).where(Proposal.key.in_([contest_key(row[0].observation_id) for row in rows]))
         )
     )
-    return [_proposal(row, said, denied) for row in rows]
+    names = await _owners(uow, {row[0].place_id for row in rows if row[0].kind == "former"})
+    return [_proposal(row, said, denied, names) for row in rows]
+
+
+async def _owners(uow: UnitOfWork, places: set[int]) -> dict[int, str]:
+    """The items that are read in these places now, by name."""
+    found = await owners(uow.session, places)
+    rows = await uow.session.execute(select(Item.id, Item.code).where(Item.id.in_(found.values())))
+    codes = {item: code for item, code in rows}  # noqa: C416 -- as above
+    return {place: codes[item] for place, item in found.items()}
 
 
 async def count_open(uow: UnitOfWork) -> int:
@@ -178,7 +188,15 @@ async def count_open(uow: UnitOfWork) -> int:
     return await uow.session.scalar(select(func.count()).where(Proposal.state == "open")) or 0
 
 
-def _proposal(row: Any, said: dict[int, SourceView], denied: set[str]) -> ProposalView:
+async def rack_of_question(uow: UnitOfWork, proposal: int) -> str | None:
+    """None of one that nobody knows, or that is about no rack."""
+    place = await uow.session.scalar(
+        select(Place.code).join(Proposal, Proposal.place_id == Place.id).where(Proposal.id == proposal)
+    )
+    return rack_of(place) if place is not None else None
+
+
+def _proposal(row: Any, said: dict[int, SourceView], denied: set[str], names: dict[int, str]) -> ProposalView:
     proposal, item, label, unit, place = row
     first = said.get(proposal.observation_id)
     sources = tuple(said[i] for i in (proposal.observation_id, proposal.other_id) if i is not None and i in said)
@@ -193,7 +211,7 @@ def _proposal(row: Any, said: dict[int, SourceView], denied: set[str]) -> Propos
         place=place,
         qty=proposal.qty,
         at=proposal.at,
-        question=question(proposal.kind, proposal.qty, unit, sources),
+        question=question(proposal.kind, proposal.qty, unit, sources, names.get(proposal.place_id, "un autre article")),
         sources=sources,
         decided_by=proposal.decided_by,
         decided_at=proposal.decided_at,

@@ -109,7 +109,8 @@ class ProposalView:
     id: int
     kind: str
     """``doubt`` (was it taken?), ``pairing`` (one event or two?), ``ecart`` (a count differs from the ledger),
-    ``read`` (a reading does), ``unplaced`` (from where?), ``ask`` (combien ?).
+    ``read`` (a reading does), ``unplaced`` (from where?), ``ask`` (combien ?), ``former`` (booked
+    where another item is read now).
     """
     state: str
     item: str

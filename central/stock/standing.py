@@ -11,17 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import case, exists, func, select
+from sqlalchemy import case, exists, func, literal, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from central.stock.loading import COUNTS, Bounds, Chain, Span, chains
-from central.stock.models import NO_PLACE, SEEN, Observation, Proposal
+from central.stock.models import NO_PLACE, SEEN, Level, Observation, Proposal
 from central.stock.rules import Adjustment, Event, Outcome, Question, Standing, stand
 from central.stock.rules.reading import level_at
 from central.stock.rules.sayings import Obs
 
-_AT_ONCE = 500
+AT_ONCE = 500
+"""Most values in one IN list."""
 _DECIDED = frozenset({"confirmed", "corrected", "refused"})
 
 _O = Observation
@@ -87,14 +88,14 @@ _Known: TypeAlias = dict[int, dict[str, Any]]
 
 
 async def standing_questions(
-    session: AsyncSession, items: Sequence[int], bounds: dict[int, Bounds], window: timedelta, look: Look
+    session: AsyncSession, seen: Mapping[int, set[int]], bounds: dict[int, Bounds], window: timedelta, look: Look
 ) -> list[tuple[int, Changes]]:
-    """For each item that a camera asked about or read, what its open questions should become."""
+    """For each item that a camera asked about or read (there), what its open questions should become."""
     found: list[tuple[int, Changes]] = []
-    for index in range(0, len(items), _AT_ONCE):
-        seen = await _seen(session, items[index : index + _AT_ONCE])
-        if seen:
-            found += await _some(session, seen, bounds, window, look)
+    items = sorted(seen)
+    for index in range(0, len(items), AT_ONCE):
+        part = {item: seen[item] for item in items[index : index + AT_ONCE]}
+        found += await _some(session, part, bounds, window, look)
     return found
 
 
@@ -107,13 +108,29 @@ async def pending_of(session: AsyncSession, items: Collection[int] | None = None
     return {(item, place): int(qty) for item, place, qty in rows}
 
 
-async def _seen(session: AsyncSession, items: Sequence[int]) -> dict[int, set[int]]:
-    """The places of these items of which a camera asked, or which it read."""
-    rows = await session.execute(select(_O.item_id, _O.place_id).where(_O.item_id.in_(items), SEEN).distinct())
+async def seen_places(session: AsyncSession, items: Sequence[int]) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+    """The places of these items of which a camera asked, or which it read; and those where they are booked, or asked
+    for, and anything was read.
+    """
     seen: defaultdict[int, set[int]] = defaultdict(set)
-    for item, place in rows:
-        seen[item].add(place)
-    return seen
+    booked: defaultdict[int, set[int]] = defaultdict(set)
+    was_read = exists(select(_O.id).where(_O.place_id == Level.place_id, _O.nature.in_(("read", "there")), SEEN))
+    for index in range(0, len(items), AT_ONCE):
+        part = items[index : index + AT_ONCE]
+        rows = await session.execute(
+            union(
+                select(literal(1), _O.item_id, _O.place_id).where(_O.item_id.in_(part), SEEN),
+                select(literal(2), Level.item_id, Level.place_id)
+                .where(Level.item_id.in_(part), Level.place_id != NO_PLACE, Level.qty != 0)
+                .where(was_read.correlate(Level)),
+                select(literal(2), Proposal.item_id, Proposal.place_id).where(
+                    Proposal.item_id.in_(part), Proposal.kind == "former", Proposal.state == "open"
+                ),
+            )
+        )
+        for which, item, place in rows:
+            (seen if which == 1 else booked)[item].add(place)
+    return seen, booked
 
 
 async def _some(
@@ -149,13 +166,13 @@ async def _wanted(session: AsyncSession, seen: Mapping[int, set[int]], known: _K
         if row.id not in decided:
             wanted[row.item_id, row.place_id].asks.append(Obs(*row[1:]))
     places = {place for its in seen.values() for place in its} - {NO_PLACE}
-    for row in await _newest_readings(session, places):
+    for row in await newest_readings(session, places):
         if row.item_id in seen and row.id not in decided:
             wanted[row.item_id, row.place_id].reading = Obs(*row[1:])
     return wanted
 
 
-async def _newest_readings(session: AsyncSession, places: Collection[int]) -> list[Any]:
+async def newest_readings(session: AsyncSession, places: Collection[int]) -> list[Any]:
     """Of each place, whatever item was read there; of two of one instant the order of arrival says nothing."""
     if not places:
         return []

@@ -20,7 +20,7 @@ from central.work import service as work
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-LEVEL_KINDS: Final = frozenset({"read", "ecart"})
+LEVEL_KINDS: Final = frozenset({"read", "ecart", "former"})
 """Questions whose number is what lies there, not what was moved."""
 Way = Literal["take", "return", "level"]
 

@@ -11,7 +11,7 @@ Nature: TypeAlias = Literal["move", "count", "receipt", "ask", "read", "there"]
 """``ask``: a camera that cannot say how much moved. ``read``, ``there``: what it sees, absolutely; no count of ours
 until a person says so."""
 Verdict: TypeAlias = Literal["confirmed", "corrected", "refused", "contested"]
-QuestionKind: TypeAlias = Literal["doubt", "pairing", "ecart", "unplaced", "ask", "read"]
+QuestionKind: TypeAlias = Literal["doubt", "pairing", "ecart", "unplaced", "ask", "read", "former"]
 
 NOWHERE = 0
 
@@ -105,6 +105,11 @@ def place_key(observation: int) -> str:
 
 def ask_key(observation: int) -> str:
     return f"ask:{observation}"
+
+
+def former_key(item: int, place: int, observation: int) -> str:
+    """`observation`: the first reading of another item there."""
+    return f"former:{item}:{place}:{observation}"
 
 
 def contest_key(observation: int) -> str:
