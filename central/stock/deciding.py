@@ -142,7 +142,7 @@ async def _undo(uow: UnitOfWork, known: Proposal, by: str) -> None:
         raise NotAllowed("rien à annuler")
     if uow.now - known.decided_at > UNDO_FOR:
         raise NotAllowed("trop tard : une décision s'annule pendant 10 minutes")
-    counted = _former_count(known)
+    counted, put = _former_count(known), _put(known)
     seen = None if known.kind == "former" else await _sight(uow, known)
     told = seen is not None and _contradicts(known, seen[0], contested=await _contested(uow, known))
     known.state, known.decided_by, known.decided_at, known.decided_qty = "settled", by, None, None
@@ -150,6 +150,8 @@ async def _undo(uow: UnitOfWork, known: Proposal, by: str) -> None:
     await uow.session.flush()
     if known.kind == "former":
         await _judge(uow, counted, "refused", by)
+    if known.kind == "read":
+        await _take_back(uow, known, put, by)
     await rematch(uow, {known.item_id: [known.at]})
     await racks.withdraw(uow, [known.key], by)
     await uow.session.refresh(known)
@@ -238,14 +240,40 @@ async def accept_differences(uow: UnitOfWork, rack: str, by: str, proposals: Col
 
 
 async def _put_away(uow: UnitOfWork, proposal: Proposal, receipt: str, by: str) -> None:
-    """What was received there lies here since the reading: two movements that add up to nothing."""
+    """What was received there lies here since the reading, which is right: two movements that add up to nothing."""
+    proposal.state, proposal.decided_by, proposal.decided_at = "confirmed", by, uow.now
+    proposal.decided_qty = proposal.qty
+    await uow.session.flush()
     item = await uow.session.get_one(Item, proposal.item_id)
     there = (await require_place(uow, receipt)).id
     sayings = []
     for place, qty in ((there, -proposal.qty), (proposal.place_id, proposal.qty)):
-        row = saying_row(uow, f"put:{proposal.observation_id}:{place}", item, "manual", qty, proposal.at)
+        row = saying_row(uow, f"{_put(proposal)}{place}", item, "manual", qty, proposal.at)
         sayings.append(Saying(row | {"nature": "receipt", "place_id": place, "person": by}))
     await record(uow, sayings)
+    await _learn(uow, proposal)
+    uow.tell("proposals", id=proposal.id, state=proposal.state)
+
+
+async def _take_back(uow: UnitOfWork, proposal: Proposal, put: str, by: str) -> None:
+    """What this answer put away goes back to where it was received."""
+    item = await uow.session.get_one(Item, proposal.item_id)
+    moved = await uow.session.scalars(
+        select(Observation).where(
+            Observation.item_id == proposal.item_id,
+            Observation.at == proposal.at,
+            Observation.key.startswith(put, autoescape=True),
+        )
+    )
+    sayings = []
+    for o in moved:
+        row = saying_row(uow, f"back:{o.key}", item, "manual", -o.qty, o.at)
+        sayings.append(Saying(row | {"nature": "receipt", "place_id": o.place_id, "person": by}))
+    await record(uow, sayings)
+
+
+def _put(proposal: Proposal) -> str:
+    return f"put:{proposal.observation_id}:{proposal.undone}:"
 
 
 async def _learn(uow: UnitOfWork, proposal: Proposal) -> None:
