@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from central.core.types import RowId
@@ -120,6 +120,8 @@ async def how_many(
     message = "Noté, merci."
     try:
         async with units.begin() as uow:
+            if await stock.rack_of_question(uow, proposal) != code:
+                raise HTTPException(404, "Cette question n’est pas de ce rayonnage.")
             person = await people.present_at(uow, code, uow.now)
             await stock.correct(uow, proposal, signed(quantity, way), person or f"screen:{code}")
     except (LookupError, ValueError) as error:

@@ -16,7 +16,7 @@ from central.stock import routes as stock_routes
 from central.stock import service
 from central.ui import pages
 from contracts.facts import CodeScanned
-from tests.integration.central.racks.conftest import JPEG, PIECE, Shop, ask, pick, read
+from tests.integration.central.racks.conftest import JPEG, PIECE, Shop, ask, described, pick, read
 
 
 @pytest.fixture
@@ -172,3 +172,17 @@ async def test_trust_in_a_rack_that_nobody_knows_makes_none(shop: Shop, page: ht
     assert (await page.post("/api/racks/rack-z/trust?by=p1", json=body)).status_code == 404
     async with shop.units.reading() as uow:
         assert [rack.code for rack in await racks.racks(uow)] == ["rack-a"]
+
+
+async def test_a_rack_screen_answers_no_question_of_another_rack(shop: Shop, page: httpx.AsyncClient) -> None:
+    async with shop.begin() as uow:
+        await racks.teach(uow, "rack-b", described(), by="p1")
+    await shop.say(shop.fact(ask(count_before=5), 10))
+    (question,) = await shop.open()
+    for rack, number in (("rack-b", question.id), ("rack-a", 999_999)):
+        answer = await page.post(f"/rack/{rack}/ecran/{number}/combien", data={"quantity": "2"})
+        assert answer.status_code == 404
+        assert "pas de ce rayonnage" in words(answer)
+    assert await shop.level() == (5, 0)
+    assert (await page.post(f"/rack/rack-a/ecran/{question.id}/combien", data={"quantity": "2"})).status_code == 200
+    assert await shop.level() == (3, 0)
