@@ -18,7 +18,7 @@ from vision.appearance import Comparison
 from vision.judging.classes import MOST, STATES, STEPS
 from vision.judging.net import Answer, Distribution, Limits
 from vision.judging.port import SlotView
-from vision.judging.taught import Finding
+from vision.judging.taught import KNOWN_LOOK, Finding
 
 _SEEN: Final = STATES.index("seen")
 _VIEWS: Final[dict[str, tuple[SlotView, AskReason]]] = {
@@ -141,6 +141,8 @@ def _changed(
     against = change.verdict == "changed" and delta * change.direction < 0 and abs(change.direction) >= _ONE_WAY
     if against:
         return Finding(before, likely, min(chance, 0.5), "review", "the judges disagree on the direction")
+    if taught.after == before and taught.mode == "none" and taught.confidence >= KNOWN_LOOK:
+        return Finding(before, likely, min(chance, 0.5), "review", "it looks as it did before with as many")
     if before == 0 and taught.mode == "ask" and taught.reason == "foreign":
         return taught
     if doubts.small:

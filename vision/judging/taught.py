@@ -47,7 +47,7 @@ class Finding:
 class TaughtJudge:
     """Judges by appearance alone: it stands on its own for things that no model was trained on."""
 
-    version = "taught-2"
+    version = "taught-3"
 
     def learn(self, slot: Slot, crops: Sequence[Crop], count: int | None) -> SlotMemory:
         """See `Judge.learn`; without any declared count a place is assumed to hold one piece, a hidden one nothing
@@ -77,15 +77,19 @@ class TaughtJudge:
         return load_memory(slot, raw)
 
 
+KNOWN_LOOK: Final = 0.95
+"""Confidence of a look that was taught, or settled, with that count."""
+
+
 def find(memory: SlotMemory, look: Look, change: Comparison) -> Finding:
     """What came and left, by the looks alone; `change` compares the settled look with `look`."""
     before = memory.count
     if before is not None and change.verdict == "same":
         return Finding(before, before, change.confidence, "none", "unchanged")
     for count, taught in memory.looks.items():
-        if count != before and compare(taught, look).verdict == "same":
-            mode: JudgeMode = "none" if before is None else "auto"
-            return Finding(before, count, 0.95, mode, "matches its taught look")
+        if taught is not memory.look and compare(taught, look).verdict == "same":
+            mode: JudgeMode = "none" if before is None or count == before else "auto"
+            return Finding(before, count, KNOWN_LOOK, mode, "matches its taught look")
     if before is None:
         return Finding(None, None, 0.0, "none", "its count is not known, nor this look", settled=False)
     if change.verdict == "uncertain":

@@ -150,7 +150,10 @@ class Places:
             self._memories[slot.id] = replace(memory, count=count, declared=True)
         else:
             told = self.judge.learn(slot, stills.of(slot), count)
-            self._memories[slot.id] = replace(told, looks={**memory.looks, **told.looks})
+            looks = {**memory.looks, **told.looks}
+            if count == memory.count:  # nothing came or left, so perhaps a stray thing lies there now
+                looks |= {count: memory.looks.get(count, memory.look)}
+            self._memories[slot.id] = replace(told, looks=looks)
             if entry.state == "unlike":
                 self.book[slot.id] = Entry(count)
 

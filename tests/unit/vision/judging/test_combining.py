@@ -11,7 +11,7 @@ from vision.appearance import Comparison
 from vision.judging.classes import MOST, STATES, STEPS
 from vision.judging.combining import Doubts, combine, joint
 from vision.judging.net import Answer, Distribution, Limits
-from vision.judging.taught import Finding
+from vision.judging.taught import KNOWN_LOOK, Finding
 
 LIMITS = Limits(auto=0.8, credit=0.95, quiet=0.6, seen=0.5)
 SAME = Comparison(0.0, 0.0, 0.0)
@@ -144,3 +144,9 @@ def test_what_came_must_be_surer_than_what_left() -> None:
 def test_what_came_to_an_empty_place_in_other_colours_than_its_item_is_asked_about() -> None:
     strange = Finding(0, None, 0.3, "ask", "not its item", "foreign", "foreign", 1, settled=False)
     assert said(0, answer(0, 1), CAME, taught=strange).mode == "ask"
+
+
+def test_a_look_that_is_known_with_as_many_contradicts_the_network() -> None:
+    known = Finding(4, 4, KNOWN_LOOK, "none", "matches its taught look")
+    assert said(4, answer(4, 3), LOST, taught=known).mode == "review"
+    assert said(4, answer(4, 3), LOST, taught=replace(known, confidence=0.8)).mode == "auto"

@@ -151,3 +151,12 @@ def test_a_damaged_memory_is_named(judge: TaughtJudge, spoil: Any) -> None:
     spoil(raw)
     with pytest.raises(MemoryProblemError, match="A1"):
         judge.load(SLOT, raw)
+
+
+def test_a_place_that_looks_as_it_did_with_as_many_is_known(judge: TaughtJudge) -> None:
+    """A stray thing lay there, a person said that nothing had come, and it is taken away."""
+    clean, strayed = taught(judge, ONE), judge.learn(SLOT, crops(ONE, TWO), 1)
+    memory = replace(strayed, looks={1: clean.look})
+    said = judge.judge(SLOT, memory, crops(ONE, seed=4))
+    assert (said.mode, said.after) == ("none", 1)
+    assert judge.judge(SLOT, strayed, crops(ONE, seed=4)).mode != "none"
