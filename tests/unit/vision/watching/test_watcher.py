@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.unit.vision.watching.bench import Bench, rack, told
+from tests.unit.vision.watching.bench import Bench, FakeJudge, rack, told
 from vision.detectors.none import NoDetector
 from vision.memory import SnapshotError
 from vision.sessions import Event, State
