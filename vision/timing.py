@@ -48,15 +48,16 @@ class SessionFilm:
     def _came_in_at(self, entry: tuple[float, float]) -> bool:
         return any(np.hypot(entry[0] - x, entry[1] - y) < _ENTRY_PX for x, y in self._entries)
 
-    def dwelt(self, polygon: npt.NDArray[np.float32]) -> float:
-        """How long the end of an arm stayed in a place at most, seconds: nearly at rest, from the first such frame to
-        the last. One that passes over it, or an arm that lies across it and ends elsewhere, does not stay.
+    def dwelt(self, polygon: npt.NDArray[np.float32], near: float = _NEAR_PX) -> float:
+        """How long the end of an arm stayed in a place, or within `near` px of it, at most, seconds: nearly at rest,
+        from the first such frame to the last. One that passes over it, or an arm that lies across it and ends
+        elsewhere, does not stay.
         """
         longest, since = 0.0, None
         for (last, before), (ts, tips) in pairwise(self._tips):
             reach = _DWELL_PX_S * max(ts - last, 0.05)
             stays = any(
-                cv2.pointPolygonTest(polygon, at, True) >= -_NEAR_PX
+                cv2.pointPolygonTest(polygon, at, True) >= -near
                 and any(np.hypot(at[0] - x, at[1] - y) < reach for x, y in before)
                 for at in tips
             )

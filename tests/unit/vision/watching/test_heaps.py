@@ -44,6 +44,18 @@ def test_a_hand_that_stays_in_a_heap_is_asked_about_even_when_nothing_looks_othe
     assert asked(made, since) == ["A2"]
 
 
+def test_fingers_that_reach_on_beyond_a_heap_were_in_it_when_nothing_else_is_told() -> None:
+    made = bench()
+    since = len(made.said)
+    for y in (230, 190, 150, 100):
+        made.show(1, (160, y))
+    made.show(6, (160, 58))
+    for y in (100, 150, 190, 230):
+        made.show(1, (160, y))
+    made.show(10)
+    assert asked(made, since) == ["A2"]
+
+
 def test_an_arm_that_comes_by_is_not_asked_about() -> None:
     assert sweep(bench()) == []
 
