@@ -77,6 +77,7 @@ class TaughtJudge:
         return load_memory(slot, raw)
 
 
+_LOOKS: Final = 3
 KNOWN_LOOK: Final = 0.95
 """Confidence of a look that was taught, or settled, with that count."""
 
@@ -142,6 +143,8 @@ def conclude(memory: SlotMemory, look: Look, picture: npt.NDArray[np.uint8], fin
     following = replace(memory, state=finding.state)
     if finding.after is not None and finding.settled:
         looks = dict(memory.looks)
+        if finding.before is not None and finding.after != finding.before and memory.declared:
+            looks[finding.before] = memory.look
         if finding.after != finding.before and finding.mode == "auto":
             if not memory.declared and finding.before == 0 and memory.count == 1:
                 looks = {0: memory.look}
@@ -154,7 +157,7 @@ def conclude(memory: SlotMemory, look: Look, picture: npt.NDArray[np.uint8], fin
             confidence=finding.confidence,
             look=look,
             picture=picture,
-            looks=looks,
+            looks=nearest_looks(looks, finding.after),
             declared=memory.declared or (finding.after != finding.before and finding.mode == "auto"),
         )
     return Judgement(
@@ -168,6 +171,12 @@ def conclude(memory: SlotMemory, look: Look, picture: npt.NDArray[np.uint8], fin
         memory=following,
         guess=finding.after if finding.guess is None else finding.guess,
     )
+
+
+def nearest_looks(looks: Mapping[int, Look], count: int) -> dict[int, Look]:
+    """Those of the counts nearest to `count`: no place remembers more, or a snapshot would grow for years."""
+    kept = sorted(looks, key=lambda known: (abs(known - count), known))[:_LOOKS]
+    return {known: looks[known] for known in sorted(kept)}
 
 
 def ask_hidden(memory: SlotMemory) -> Judgement:
