@@ -181,7 +181,7 @@ class RackWatcher:
         return self._senses.shown(arms=self.machine.state is not State.LEARNING)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that must survive a restart, JSON-able, about 1 MB for 96 places, 2 at most. Empty before the first look."""
+        """Everything that must survive a restart, JSON-able, about 1 MB for 96 places; empty before the first look."""
         if not self.places.book or self._senses.size is None:
             return {}
         wall, now = self._wall(), self._last_ts or 0.0
