@@ -100,6 +100,11 @@ class RackWatcher:
         return self.places.counts
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the models it looks through: "judge" and "hands"."""
+        return {"judge": self.places.judge.version, "hands": self._hands.detector.version}
+
+    @property
     def homography(self) -> npt.NDArray[np.float64]:
         """Where the rack lies now, taught → frame, (3, 3): for the outline's cut to follow."""
         return self._senses.homography
