@@ -25,6 +25,7 @@ from central.core.facts import Consumers
 from central.core.settings import Settings
 from central.core.shield import Shield
 from central.core.sweeps import Sweeps
+from central.core.text import NoNul
 from central.core.uow import UnitOfWork, Units
 from central.fleet import consumers as fleet_consumers
 from central.fleet import routes as fleet_routes
@@ -116,6 +117,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.devices = centre.devices
     app.state.door = centre.door
     app.state.rack_pictures = Pictures()
+    app.add_middleware(NoNul)
     for module in _ROUTERS:
         app.include_router(module.router)
     refusals.install(app)

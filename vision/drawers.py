@@ -98,12 +98,12 @@ class DrawerEye:
         return self.state
 
     def _judged(self, frame: Frame, ts: float, stirred: bool) -> DrawerState:
-        if self.state == "open" and 2 * self._near(frame, 1.25 * self._tolerance) >= len(self._markers.ids):
+        if self.state == "open" and 2 * self._near(frame, 1.25 * self._tolerance) >= self._due(frame):
             return self._settled("open")
         found = self._found(frame)
         away = {m.id: m.centre - self._markers.now[m.id] for m in found}
         near = sum(float(np.linalg.norm(d)) <= self._tolerance for d in away.values())
-        if 2 * near >= len(self._markers.ids):
+        if 2 * near >= self._due(frame):
             return self._settled("open")
         motion = self._motion(found) if len(found) > 1 else None
         if motion is not None and motion[0] <= SMALL_PX and abs(motion[1]) <= SMALL_DEG:
@@ -178,6 +178,13 @@ class DrawerEye:
         back = 1.0 / scale
         found = find_markers(small, self._markers.ids)
         return [Marker(m.id, np.asarray((m.corners + 0.5) * back - 0.5, np.float32)) for m in found]
+
+    def _due(self, frame: Frame) -> int:
+        """How many markers the picture should hold whole now, in a drawer that is open; at least one."""
+        margin = self._markers.side  # it is not found without white around it
+        size = np.array([frame.shape[1], frame.shape[0]])
+        whole = sum(bool(((c >= margin) & (c <= size - 1 - margin)).all()) for c in self._markers.now.values())
+        return max(whole, 1)
 
     def _near(self, frame: Frame, reach: float) -> int:
         """How many markers stand where they are expected: searched only there."""

@@ -37,6 +37,16 @@ Mask = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
+class Reach:
+    """Where an arm may have come in, and where it ends then: its farthest point from there; (x, y) px of the gate's
+    picture.
+    """
+
+    entry: tuple[float, float]
+    end: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Sight:
     """What the gate saw in one frame.
 
@@ -165,9 +175,8 @@ class Gate:
         self.adopt(np.asarray(moved, np.float32))
         self._margin = min(margin, WIDTH // 10)  # what came into the picture at its edge has no reference yet
 
-    def tips(self, sight: Sight) -> list[tuple[float, float]]:
-        """Where each arm ends: its farthest point from where it reaches in, (x, y). One that meets the border twice may
-        have come in at either, and has two.
+    def arms(self, sight: Sight) -> list[list[Reach]]:
+        """Each arm with what it may be: one that meets the border twice may have come in at either.
 
         Arms that run into one another are told apart no more: then their middle is an end.
         """
@@ -181,11 +190,16 @@ class Gate:
                 continue
             entries, runs = cv2.connectedComponents((part & (self._border > 0)).astype(np.uint8), connectivity=8)
             if entries > 3:
-                found.append((float(xs.mean()), float(ys.mean())))
+                middle = (float(xs.mean()), float(ys.mean()))
+                found.append([Reach(middle, middle)])
+                continue
+            choices = []
             for entry in range(1, entries):
                 in_y, in_x = np.nonzero(runs == entry)
-                far = int(((xs - in_x.mean()) ** 2 + (ys - in_y.mean()) ** 2).argmax())
-                found.append((float(xs[far]), float(ys[far])))
+                x, y = float(in_x.mean()), float(in_y.mean())
+                far = int(((xs - x) ** 2 + (ys - y) ** 2).argmax())
+                choices.append(Reach((x, y), (float(xs[far]), float(ys[far]))))
+            found.append(choices)
         return found
 
     def surroundings(self, sight: Sight) -> float:

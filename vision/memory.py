@@ -1,4 +1,4 @@
-"""What a watcher remembers over a restart, as a JSON-able value small enough for an outbox cursor (≤ 1 MB)."""
+"""What a watcher remembers over a restart, as a JSON-able value small enough for an outbox cursor (about 1 MB)."""
 
 from __future__ import annotations
 

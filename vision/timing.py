@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.gate import Mask, Small
+from vision.gate import Mask, Reach, Small
 
 _MOST_FRAMES, _MOST_TIPS = 240, 4000
 _QUANTUM = 100.0
 _DWELL_PX_S = 60.0
 _NEAR_PX = 2.0
+_ENTRY_PX = 25.0
 
 
 class SessionFilm:
@@ -27,23 +28,36 @@ class SessionFilm:
         self._bands: list[npt.NDArray[np.int8]] = []
         self._foreground: Mask | None = None
         self._stride, self._seen = 1, 0
+        self._entries: list[tuple[float, float]] = []
         self._tips: list[tuple[float, list[tuple[float, float]]]] = []
 
-    def rest_at(self, ts: float, tips: Sequence[tuple[float, float]]) -> None:
-        """Where arms end in this frame (`vision.gate.Gate.tips`), (x, y) in px of the band image."""
-        self._tips.append((ts, list(tips)))
+    def rest_at(self, ts: float, arms: Sequence[Sequence[Reach]]) -> None:
+        """Where arms end in this frame (`vision.gate.Gate.arms`). One that meets the border twice came in where an arm
+        came in before; where none did, both its ends count.
+        """
+        reaches: list[Reach] = []
+        for choices in arms:
+            near = [one for one in choices if self._came_in_at(one.entry)]
+            reaches += near if len(near) == 1 else choices
+        if reaches:
+            self._entries = [one.entry for one in reaches]
+        self._tips.append((ts, [one.end for one in reaches]))
         if len(self._tips) > _MOST_TIPS:
             del self._tips[: _MOST_TIPS // 2]
 
-    def dwelt(self, polygon: npt.NDArray[np.float32]) -> float:
-        """How long the end of an arm stayed in a place at most, seconds: nearly at rest, from the first such frame to
-        the last. One that passes over it, or an arm that lies across it and ends elsewhere, does not stay.
+    def _came_in_at(self, entry: tuple[float, float]) -> bool:
+        return any(np.hypot(entry[0] - x, entry[1] - y) < _ENTRY_PX for x, y in self._entries)
+
+    def dwelt(self, polygon: npt.NDArray[np.float32], near: float = _NEAR_PX) -> float:
+        """How long the end of an arm stayed in a place, or within `near` px of it, at most, seconds: nearly at rest,
+        from the first such frame to the last. One that passes over it, or an arm that lies across it and ends
+        elsewhere, does not stay.
         """
         longest, since = 0.0, None
         for (last, before), (ts, tips) in pairwise(self._tips):
             reach = _DWELL_PX_S * max(ts - last, 0.05)
             stays = any(
-                cv2.pointPolygonTest(polygon, at, True) >= -_NEAR_PX
+                cv2.pointPolygonTest(polygon, at, True) >= -near
                 and any(np.hypot(at[0] - x, at[1] - y) < reach for x, y in before)
                 for at in tips
             )

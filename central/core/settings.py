@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     """Pictures of doubts are kept so long."""
     racks_quiet_s: float = Field(default=45.0, gt=0)
     """A badge at a rack covers the first pick within so long, whoever else takes something later."""
-    racks_chain_s: float = Field(default=20.0, gt=0)
+    racks_chain_s: float = Field(default=10.0, gt=0)
     """… and the picks after it that follow each other so closely."""
     racks_plans_complete: bool = False
     """Operations take only what their plan holds: then a pick without a badge is charged to the only one of several

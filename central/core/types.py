@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
+from pydantic import Field
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase
@@ -15,6 +16,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 """Autoincrementing key: SQLite only counts by itself on INTEGER PRIMARY KEY."""
+
+RowId: TypeAlias = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""A key as an address or a body names it: what no database holds is refused before one is asked."""
 
 Json = JSON().with_variant(postgresql.JSONB(), "postgresql")
 

@@ -137,11 +137,13 @@ def _expiry(uow: UnitOfWork, use: RackCropsUse | None, received: datetime, obser
     """Of a doubt so long after the event itself, days in an agent's spool included; of an automatic movement as long
     as « Pas ça » can be said, which is counted from when it was known here.
     """
-    if use is not None and not use.doubtful:
-        return max(use.recorded_at, received) + timedelta(minutes=uow.settings.racks_automatic_minutes)
     # A clock that runs ahead keeps nothing longer.
     event = min(observed, received) if use is None else min(use.at, use.recorded_at)
-    return event + timedelta(hours=uow.settings.racks_doubtful_hours)
+    longest = event + timedelta(hours=uow.settings.racks_doubtful_hours)
+    if use is not None and not use.doubtful:
+        known = max(use.recorded_at, received)
+        return min(known + timedelta(minutes=uow.settings.racks_automatic_minutes), longest)
+    return longest
 
 
 async def crops(uow: UnitOfWork, crops_id: str, who: str) -> CropsView | None:
@@ -178,8 +180,9 @@ async def held(uow: UnitOfWork, ids: Sequence[str]) -> set[str]:
 
 
 async def purge(uow: UnitOfWork) -> None:
-    """Sweep: what is over its time goes; what went is written down."""
-    await _purge(uow, RackCrops.expires_at <= uow.now, "expired")
+    """Sweep: what is over its time goes, also when that was made shorter since; what went is written down."""
+    oldest = uow.now - timedelta(hours=uow.settings.racks_doubtful_hours)
+    await _purge(uow, (RackCrops.expires_at <= uow.now) | (RackCrops.observed_at <= oldest), "expired")
     await uow.session.execute(delete(RackCropsUse).where(RackCropsUse.recorded_at < uow.now - _UNCLAIMED_USES))
 
 

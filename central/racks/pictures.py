@@ -1,15 +1,16 @@
-"""The newest picture of each rack, and never more than that: in memory, gone with the process."""
+"""The newest picture of each rack, and never more than that: in memory, for an hour, gone with the process."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from central.racks.jpeg import is_jpeg
 
 MAX_PICTURE: Final = 4 * 2**20
 """Bytes of a rack's whole picture."""
+KEPT_FOR: Final = timedelta(hours=1)
 
 
 class BadPictureError(ValueError):
@@ -36,8 +37,10 @@ class Pictures:
             raise BadPictureError("Ce n'est pas un JPEG entier.")
         self._newest[rack] = RackPicture(jpeg, at)
 
-    def newest(self, rack: str) -> RackPicture | None:
+    def newest(self, rack: str, now: datetime) -> RackPicture | None:
+        for old in [code for code, picture in self._newest.items() if now - picture.at > KEPT_FOR]:
+            del self._newest[old]
         return self._newest.get(rack)
 
-    def forget(self, rack: str) -> None:
-        self._newest.pop(rack, None)
+    def forget(self) -> None:
+        self._newest.clear()

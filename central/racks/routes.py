@@ -194,9 +194,9 @@ async def bring_picture(request: Request, rack: Rack) -> None:
 @router.get("/{rack}/picture", dependencies=[need("rayonnages", "modifier")])
 async def picture(request: Request, rack: Rack, by: By = None) -> Response:
     pictures: Pictures = request.app.state.rack_pictures
-    newest = pictures.newest(rack)
+    newest = pictures.newest(rack, _units(request).clock.now())
     if newest is None:
-        raise HTTPException(404, "Aucune image de ce rack n'est arrivée depuis le démarrage du centre.")
+        raise HTTPException(404, "Aucune image de ce rack n'est arrivée depuis une heure.")
     async with _units(request).begin() as uow:
         await service.note_viewing(uow, rack, acting(request, by))
     return Response(newest.jpeg, media_type="image/jpeg", headers=_NO_STORE)

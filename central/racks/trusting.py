@@ -80,7 +80,12 @@ async def withdraw(uow: UnitOfWork, keys: Collection[str], by: str) -> None:
 
 
 async def set_trust(uow: UnitOfWork, rack: str, klass: str, *, automatic: bool, by: str) -> None:
-    """A person lets the class act by itself, until the first wrong one, or puts it back to proposals."""
+    """A person lets the class act by itself, until the first wrong one, or puts it back to proposals.
+
+    Raises LookupError.
+    """
+    if await uow.session.get(Rack, rack) is None:
+        raise LookupError(f"Rack inconnu : {rack}")
     row = await _row(uow, rack, klass)
     if automatic:
         row.forced_at = uow.now

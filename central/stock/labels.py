@@ -52,6 +52,10 @@ async def note_joined(uow: UnitOfWork, observations: Collection[int]) -> None:
         sight = await uow.session.get(Sight, number)
         if obs is None or sight is None or not sight.blank:
             continue
+        asked = await uow.session.scalar(select(Proposal.state).where(Proposal.key == doubt_key(number)))
+        if asked not in {None, "settled"}:
+            # A part of it is still in question, or a person has decided.
+            continue
         mine = select(Link.event).where(Link.observation_id == number)
         others = await uow.session.scalar(
             select(Observation.id)
@@ -61,8 +65,8 @@ async def note_joined(uow: UnitOfWork, observations: Collection[int]) -> None:
         )
         if others is None:
             continue
-        asked = Proposal(
+        settled = Proposal(
             key=doubt_key(number), kind="doubt", state="settled", item_id=obs.item_id, place_id=obs.place_id, at=obs.at,
             qty=obs.qty, observation_id=number,
         )  # fmt: skip
-        await label(uow, asked, obs, sight, right=True, truth=obs.qty, by="scan")
+        await label(uow, settled, obs, sight, right=True, truth=obs.qty, by="scan")

@@ -20,17 +20,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from central.core.uow import UnitOfWork
 from central.items.models import Item
+from central.stock.former import former_questions
 from central.stock.loading import Bounds, Chain, Span, chains, later_counts
 from central.stock.models import Comment, Level, Link, Movement, Observation, Proposal, Sight
 from central.stock.rules import Booking, Outcome, Question, Row, book, match
-from central.stock.standing import standing_questions
+from central.stock.standing import Changes, pending_of, seen_places, standing_questions
 
 _OBSERVATIONS: Any = Observation.__table__
 _MOVEMENTS: Any = Movement.__table__
 _LINKS: Any = Link.__table__
 _PROPOSALS: Any = Proposal.__table__
 _LEVELS: Any = Level.__table__
-STANDING = ("ask", "read")
+STANDING = ("ask", "read", "former")
 """Kinds of questions that follow from all that is known of a place, not from one chain."""
 _AT_ONCE = 500
 """Most values in one IN list."""
@@ -184,8 +185,8 @@ class _Books:
             done.append((chain, outcome, book(outcome.events, outcome.adjustments, chain.accounts, self.window)))
         await self._append((chain, booking) for chain, _, booking in done)
         await self._link((chain, booking) for chain, _, booking in done)
-        pending = await self._ask([(chain, outcome.questions) for chain, outcome, _ in done])
-        return await self._project([(c, b, p) for (c, _, b), p in zip(done, pending, strict=True)])
+        doubted = await self._ask([(chain, outcome.questions) for chain, outcome, _ in done])
+        return await self._project([(c, b, p) for (c, _, b), p in zip(done, doubted, strict=True)])
 
     def _base(self, chain: Chain) -> dict[int, int]:
         """The level of each place just before the chain."""
@@ -253,27 +254,27 @@ class _Books:
         if rows:
             await self._session.execute(insert(_LINKS), rows)
 
-    async def _ask(self, asked: Sequence[tuple[Chain, Sequence[Question]]]) -> list[dict[int, int]]:
-        """Open, reopen and settle proposals; for each chain the change of what is pending, by place."""
-        changes: list[dict[int, int]] = []
+    async def _ask(self, asked: Sequence[tuple[Chain, Sequence[Question]]]) -> list[set[int]]:
+        """Open, reopen and settle proposals; for each chain the places of its doubts, open or settled now."""
+        changes: list[set[int]] = []
         settled: list[int] = []
         reopened: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         for chain, questions in asked:
-            pending: defaultdict[int, int] = defaultdict(int)
+            doubted: set[int] = set()
             keys = {q.key for q in questions}
             for proposal in chain.proposals.values():
                 if proposal.state != "open" or proposal.kind in STANDING:
                     continue
                 if proposal.kind == "doubt":
-                    pending[proposal.place_id] -= proposal.qty
+                    doubted.add(proposal.place_id)
                 if proposal.key not in keys:
                     settled.append(proposal.id)
                     if proposal.kind == "doubt":
                         self.answered.add(proposal.observation_id)
             for q in questions:
                 if q.kind == "doubt":
-                    pending[q.place] += q.qty
+                    doubted.add(q.place)
                 known = chain.proposals.get(q.key)
                 if known is not None and known.state == "settled" and q.kind == "doubt":
                     self.doubted.add(q.key)
@@ -281,7 +282,7 @@ class _Books:
                     rows.append(self._proposal(chain.item, q))
                 elif (known.state, known.qty, known.place_id) != ("open", q.qty, q.place):
                     reopened.append({"number": known.id, "asked": q.qty, "there": q.place})
-            changes.append(pending)
+            changes.append(doubted)
         for part in _parts(settled):
             await self._session.execute(_SETTLE, {"ids": part})
         if reopened:
@@ -293,9 +294,15 @@ class _Books:
 
     async def stand(self, items: Sequence[int]) -> None:
         """Open, reopen and settle what cameras ask of places, now that the books are up to date."""
+        seen, booked = await seen_places(self._session, items)
+        await self._change(await standing_questions(self._session, seen, self._bounds, self.window, self._look))
+        await self._change(await former_questions(self._session, booked))
+        await self._await(items)
+
+    async def _change(self, changes: Iterable[tuple[int, Changes]]) -> None:
         rows: list[dict[str, Any]] = []
         reopened: list[dict[str, Any]] = []
-        for item, standing in await standing_questions(self._session, items, self._bounds, self.window, self._look):
+        for item, standing in changes:
             rows += [self._proposal(item, q) for q in standing.new]
             reopened += [{"number": n, "asked": q.qty, "there": q.place} for n, q in standing.again]
             for part in _parts(standing.settled):
@@ -304,6 +311,31 @@ class _Books:
             await (await self._session.connection()).execute(_REOPEN, reopened)
         if rows:
             await self._session.execute(insert(_PROPOSALS), rows)
+
+    async def _await(self, items: Sequence[int]) -> None:
+        """Bring up to date what is pending at each place."""
+        pending: dict[tuple[int, int], int] = {}
+        for part in _parts(items):
+            pending |= await pending_of(self._session, part)
+        changed: set[tuple[int, int]] = set()
+        for item in items:
+            levels = self._levels[item]
+            for place in levels.keys() | {p for i, p in pending if i == item}:
+                level = levels.setdefault(place, _Level())
+                if level.pending != pending.get((item, place), 0):
+                    level.pending = pending.get((item, place), 0)
+                    changed.add((item, place))
+        await self._write(changed)
+
+    async def _write(self, places: Iterable[tuple[int, int]]) -> None:
+        rows = []
+        for item, place in sorted(places):
+            level = self._levels[item][place]
+            rows.append(
+                {"item_id": item, "place_id": place, "qty": level.qty, "pending": level.pending, "since": level.since}
+            )
+        if rows:
+            await self._session.execute(_put_level(self._session.get_bind().dialect.name), rows)
 
     def _proposal(self, item: int, q: Question) -> dict[str, Any]:
         return {
@@ -320,12 +352,12 @@ class _Books:
             "undone": 0,
         }
 
-    async def _project(self, booked: Sequence[tuple[Chain, Booking, dict[int, int]]]) -> list[Span]:
+    async def _project(self, booked: Sequence[tuple[Chain, Booking, set[int]]]) -> list[Span]:
         """Bring the levels up to date; the next later count of each place whose level changed."""
-        written: dict[tuple[int, int], _Level] = {}
+        written: set[tuple[int, int]] = set()
         changed: dict[int, set[int]] = {}
         item_of: dict[int, int] = {}
-        for chain, booking, pending in booked:
+        for chain, booking, doubted in booked:
             change: defaultdict[int, int] = defaultdict(int)
             since: dict[int, datetime] = {}
             for row in booking.rows:
@@ -334,31 +366,23 @@ class _Books:
             for o in chain.observations:
                 if o.place:
                     since[o.place] = min(o.at, since.get(o.place, o.at))
-            for place in {*change, *pending, *since}:
+            for place in {*change, *since}:
                 level = self._levels[chain.item].setdefault(place, _Level())
-                before = (level.qty, level.pending, level.since)
+                before = (level.qty, level.since)
                 level.qty += change[place]
-                level.pending += pending.get(place, 0)
                 begun = since.get(place)
                 if begun is not None and (level.since is None or begun < level.since):
                     level.since = begun
-                if (level.qty, level.pending, level.since) != before:
-                    written[chain.item, place] = level
+                if (level.qty, level.since) != before:
+                    written.add((chain.item, place))
             places = {place for place, qty in change.items() if qty}
             # What a doubt explained, or explains no more, is asked at the count after it.
-            places |= {p.place_id for p in chain.proposals.values() if p.kind == "doubt"} | set(pending)
+            places |= {p.place_id for p in chain.proposals.values() if p.kind == "doubt"} | doubted
             places |= {d.place for d in chain.doubts}
             if places and self._bounds[chain.item].newest > chain.last:
                 anchor = chain.observations[-1].id
                 changed[anchor], item_of[anchor] = places, chain.item
-        if written:
-            await self._session.execute(
-                _put_level(self._session.get_bind().dialect.name),
-                [
-                    {"item_id": item, "place_id": place, "qty": x.qty, "pending": x.pending, "since": x.since}
-                    for (item, place), x in sorted(written.items(), key=lambda found: found[0])
-                ],
-            )
+        await self._write(written)
         return [Span(item_of[anchor], at, at) for anchor, at in await later_counts(self._session, changed)]
 
 
@@ -384,11 +408,7 @@ async def rebuild_levels(uow: UnitOfWork) -> None:
             Movement.item_id, Movement.place_id
         )
     )
-    doubts = await uow.session.execute(
-        select(Proposal.item_id, Proposal.place_id, func.sum(Proposal.qty))
-        .where(Proposal.state == "open", Proposal.kind == "doubt")
-        .group_by(Proposal.item_id, Proposal.place_id)
-    )
+    doubts = await pending_of(uow.session)
     levels = {
         (x.item_id, x.place_id): x
         for x in await uow.session.scalars(select(Level).execution_options(populate_existing=True))
@@ -404,8 +424,8 @@ async def rebuild_levels(uow: UnitOfWork) -> None:
         level = of(item, place)
         level.qty = int(qty)
         level.since = min(level.since or since, since)
-    for item, place, qty in doubts:
-        of(item, place).pending = int(qty)
+    for (item, place), qty in doubts.items():
+        of(item, place).pending = qty
     await uow.session.flush()
 
 

@@ -95,18 +95,19 @@ _TAKEN_AS_COUNT = (
 _BELIEVED = (
     exists(_ANSWER.id).where(_ANSWERED, _ANSWER.kind == "doubt", _ANSWER.state == "confirmed").correlate(Observation)
 )
-_COUNTS = (Observation.review.is_(False) | _BELIEVED) & (
+COUNTS = (Observation.review.is_(False) | _BELIEVED) & (
     (Observation.nature == "count")
     | ((Observation.nature == "move") & (Observation.count_before.is_not(None) | Observation.count_after.is_not(None)))
     | (Observation.nature.in_(("read", "there")) & _TAKEN_AS_COUNT)
 )
+"""Of an observation: it says what lies there."""
 _COUNTED = (
     select(Observation.at)
     .where(
         Observation.item_id == _ANCHOR.item_id,
         Observation.place_id == Level.place_id,
         Observation.at > _ANCHOR.at,
-        _COUNTS,
+        COUNTS,
     )
     .order_by(Observation.at)
     .limit(1)
@@ -133,7 +134,7 @@ _OPEN_BEFORE = (
                 Observation.place_id == Proposal.place_id,
                 Observation.at > Proposal.at,
                 Observation.at < _ANCHOR.at,
-                _COUNTS,
+                COUNTS,
             )
             .correlate(_ANCHOR, Proposal)
         ),

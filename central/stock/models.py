@@ -156,8 +156,9 @@ class Proposal(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     key: Mapped[str] = mapped_column(String(80), unique=True)
     kind: Mapped[str] = mapped_column(String(8))
-    """``doubt``, ``pairing``, ``ecart``, ``unplaced``, ``ask`` (combien ?), ``read`` (a reading differs), or
-    ``contest`` (« Pas ça » was said of an automatic saying, which is a doubt since).
+    """``doubt``, ``pairing``, ``ecart``, ``unplaced``, ``ask`` (combien ?), ``read`` (a reading differs), ``former``
+    (booked where another item is read now), or ``contest`` (« Pas ça » was said of an automatic saying, which is a
+    doubt since).
     """
     state: Mapped[str] = mapped_column(String(10))
     """``open``, ``confirmed``, ``corrected``, ``refused``, or ``settled`` (later facts answered it)."""

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import aliased
 
 from central.core.uow import UnitOfWork
@@ -24,6 +24,7 @@ _WHY: Final = {
     "doubt": "mouvement jamais confirmé",
     "read": "écart de lecture jamais réglé",
     "ecart": "écart de comptage jamais réglé",
+    "former": "ancien article de l'emplacement jamais retrouvé",
 }
 
 
@@ -69,6 +70,9 @@ async def differences(uow: UnitOfWork, rack: str) -> list[DifferenceView]:
         receipt = next(
             (r for r in receipts[item.id] if r.place != place and r.qty == proposal.qty and r.at <= seen.at), None
         )
+        if receipt is not None:
+            # What came in once is put away once.
+            receipts[item.id].remove(receipt)
         found.append(
             DifferenceView(
                 proposal.id, rack, place, item.code, item.label, item.unit, seen.qty - proposal.qty, seen.qty,
@@ -85,15 +89,19 @@ async def _receipts(uow: UnitOfWork, items: dict[int, datetime]) -> dict[int, li
         return found
     o = Observation
     rows = await uow.session.execute(
-        select(o.item_id, Place.code, o.qty, o.at)
+        select(o.item_id, Place.code, o.qty, o.at, Level.qty)
         .join(Place, Place.id == o.place_id)
         .join(Level, (Level.item_id == o.item_id) & (Level.place_id == o.place_id))
         .where(o.item_id.in_(items), o.nature == "receipt", o.qty > 0, Level.qty >= o.qty)
         .where(o.at >= min(items.values()) - _RECEIPTS)
         .order_by(o.at.desc())
     )
-    for item, place, qty, at in rows:
-        found[item].append(ReceiptView(place, qty, at))
+    there: dict[tuple[int, str], int] = {}
+    for item, place, qty, at, level in rows:
+        left = there.setdefault((item, place), level)
+        if left >= qty:
+            there[item, place] = left - qty
+            found[item].append(ReceiptView(place, qty, at))
     return found
 
 
@@ -171,19 +179,34 @@ def _belief(
         contest_until=until if can else None,
         why=sight.why,
         reason=o.reason,
-        to_place=sight.transfer,
+        to_place=None if sight.misplaced else sight.transfer,
     )
 
 
 async def to_count(uow: UnitOfWork) -> list[ToCount]:
-    """The next cycle count: places of which a question was not answered for a day, the oldest first."""
+    """The next cycle count: places of which a question was not answered for a day, the oldest first; until somebody
+    counted there. The question itself stays.
+    """
     limit = uow.now - timedelta(hours=uow.settings.racks_count_after_h)
+    o = Observation
+    said = aliased(Proposal)
+    refused = exists(
+        select(said.id)
+        .where(said.item_id == o.item_id, said.observation_id == o.id, said.kind == "ecart", said.state == "refused")
+        .correlate(o)
+    )
+    counted = exists(
+        select(o.id)
+        .where(o.item_id == Proposal.item_id, o.place_id == Proposal.place_id, o.at > Proposal.at)
+        .where(o.nature == "count", o.source != "camera", ~refused)
+        .correlate(Proposal)
+    )
     rows = await uow.session.execute(
         select(Proposal.kind, Proposal.created_at, Item, Place.code, Level.qty, Level.pending)
         .join(Item, Item.id == Proposal.item_id)
         .join(Place, Place.id == Proposal.place_id)
         .outerjoin(Level, (Level.item_id == Proposal.item_id) & (Level.place_id == Proposal.place_id))
-        .where(Proposal.state == "open", Proposal.kind.in_(_WHY), Proposal.created_at <= limit)
+        .where(Proposal.state == "open", Proposal.kind.in_(_WHY), Proposal.created_at <= limit, ~counted)
         .order_by(Proposal.created_at, Proposal.id)
     )
     found: dict[tuple[str, str], ToCount] = {}

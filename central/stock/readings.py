@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any
-
-from sqlalchemy import select
 
 from central.core.facts import Fact
 from central.core.uow import UnitOfWork
@@ -14,9 +11,9 @@ from central.items.service import keep_unknown, resolve_many
 from central.racks.crops import Use
 from central.racks.service import claim_crops, rack_of
 from central.stock.cameras import Racks
+from central.stock.former import others_booked
 from central.stock.intake import PIECE, places_of, saying_row, sight
 from central.stock.ledger import Saying, record, rematch
-from central.stock.models import Proposal
 from contracts.facts import RackRead, SlotSeen, StockAsked
 
 
@@ -83,7 +80,7 @@ async def apply_read(uow: UnitOfWork, facts: Sequence[Fact[RackRead]]) -> None:
         }
         sayings.append(Saying(row))
     await record(uow, sayings)
-    await _ask_no_more(uow, sayings)
+    await _ask_of_others(uow, sayings)
 
 
 def _seen(slot: SlotSeen, racks: Racks) -> tuple[str, int] | None:
@@ -98,19 +95,9 @@ def _seen(slot: SlotSeen, racks: Racks) -> tuple[str, int] | None:
     return "there", PIECE if slot.present else 0
 
 
-async def _ask_no_more(uow: UnitOfWork, sayings: Collection[Saying]) -> None:
-    """Other items that were read in these places before: what is there now is another's business."""
-    by_place = {saying.row["place_id"]: saying.row["item_id"] for saying in sayings}
-    if not by_place:
-        return
-    rows = await uow.session.execute(
-        select(Proposal.item_id, Proposal.place_id, Proposal.at).where(
-            Proposal.kind == "read", Proposal.state == "open", Proposal.place_id.in_(by_place)
-        )
-    )
-    touched: dict[int, list[datetime]] = {}
-    for item, place, at in rows:
-        if by_place[place] != item:
-            touched.setdefault(item, []).append(at)
-    if touched:
-        await rematch(uow, touched)
+async def _ask_of_others(uow: UnitOfWork, sayings: Collection[Saying]) -> None:
+    """Other items of these places: a reading of theirs is compared no more, and what is booked of them is asked."""
+    read = {saying.row["place_id"]: saying.row["item_id"] for saying in sayings}
+    others = await others_booked(uow.session, read) if read else set()
+    if others:
+        await rematch(uow, dict.fromkeys(others, ()))

@@ -15,7 +15,9 @@ from central.items.models import Item, Place
 from central.items.service import NotFound
 from central.racks.crops import held
 from central.racks.service import crops, rack_of
+from central.stock.former import owners
 from central.stock.models import Charge, Comment, Level, Link, Movement, Observation, Proposal, Sight
+from central.stock.rules.sayings import contest_key
 from central.stock.schemas import EvidenceView, ItemLevel, MovementView, PlaceLevel, ProposalView, SourceView
 from central.stock.wording import question
 
@@ -104,16 +106,17 @@ async def _transfers(uow: UnitOfWork, sources: dict[str, tuple[SourceView, ...]]
 
 def _one_line(rows: list[MovementView], transfers: dict[str, str]) -> list[MovementView]:
     """What left one place and came to another in one go is one line, that of what left."""
-    arrived: dict[tuple[str, str | None, str, int], MovementView] = {}
+    arrived: defaultdict[tuple[str, str | None, str, int], list[MovementView]] = defaultdict(list)
     for row in rows:
         if row.event in transfers and row.qty > 0 and row.kind == "return":
-            arrived[row.item, row.place, transfers[row.event], row.qty] = row
+            arrived[row.item, row.place, transfers[row.event], row.qty].append(row)
     shown: list[MovementView] = []
     gone: set[int] = set()
     for row in rows:
         other = transfers.get(row.event)
         if other is not None and row.qty < 0 and row.kind == "pick" and row.place is not None:
-            twin = arrived.pop((row.item, other, row.place, -row.qty), None)
+            alike = [twin for twin in arrived[row.item, other, row.place, -row.qty] if twin.id not in gone]
+            twin = min(alike, key=lambda twin: abs(twin.at - row.at), default=None)
             if twin is not None and abs(twin.at - row.at) <= UNDO_FOR:
                 gone.add(twin.id)
                 shown.append(replace(row, to_place=other))
@@ -125,6 +128,8 @@ def _one_line(rows: list[MovementView], transfers: dict[str, str]) -> list[Movem
 def _movement(
     row: Movement, item: str, label: str, unit: str, place: str | None, sources: tuple[SourceView, ...]
 ) -> MovementView:
+    # What somebody said goes before what was concluded.
+    named = (*(s.operation for s in sources), *(s.charged for s in sources))
     return MovementView(
         id=row.id,
         item=item,
@@ -135,7 +140,7 @@ def _movement(
         at=row.at,
         recorded_at=row.recorded_at,
         kind=row.kind,
-        operation=next((o for s in sources if (o := s.operation or s.charged)), row.operation),
+        operation=next((o for o in named if o), row.operation),
         person=next((s.person for s in sources if s.person), row.person),
         uncertain=row.uncertain,
         during_absence=any(s.during_absence for s in sources),
@@ -145,25 +150,53 @@ def _movement(
 
 
 async def proposals(uow: UnitOfWork, limit: int = 200, rack: str | None = None) -> list[ProposalView]:
-    """The review list: what is open, oldest last, then what was decided so lately that it can be undone."""
-    recent = uow.now - UNDO_FOR
+    """The review list: what is open, then what was decided so lately that it can be undone; each the oldest last."""
     statement = (
         select(Proposal, Item.code, Item.label, Item.unit, Place.code)
         .join(Item, Item.id == Proposal.item_id)
         .outerjoin(Place, Place.id == Proposal.place_id)
-        .where(or_(Proposal.state == "open", Proposal.state.in_(DECIDED) & (Proposal.decided_at > recent)))
-        .order_by((Proposal.state != "open"), Proposal.at.desc(), Proposal.id.desc())
         .limit(limit)
     )
     if rack is not None:
         statement = statement.where(Place.code.startswith(f"{rack}/", autoescape=True))
-    rows = list(await uow.session.execute(statement))
+    is_open = statement.where(Proposal.state == "open").order_by(Proposal.at.desc(), Proposal.id.desc())
+    decided = statement.where(Proposal.state.in_(DECIDED), Proposal.decided_at > uow.now - UNDO_FOR)
+    # However many are open, what was just answered can be taken back.
+    rows = [*await uow.session.execute(is_open)]
+    rows += await uow.session.execute(decided.order_by(Proposal.decided_at.desc(), Proposal.id.desc()))
     ids = {i for row in rows for i in (row[0].observation_id, row[0].other_id) if i is not None}
     said = await _observations(uow, ids)
-    return [_proposal(row, said) for row in rows]
+    denied = set(
+        await uow.session.scalars(
+            select(Proposal.key).where(Proposal.key.in_([contest_key(row[0].observation_id) for row in rows]))
+        )
+    )
+    names = await _owners(uow, {row[0].place_id for row in rows if row[0].kind == "former"})
+    return [_proposal(row, said, denied, names) for row in rows]
 
 
-def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
+async def _owners(uow: UnitOfWork, places: set[int]) -> dict[int, str]:
+    """The items that are read in these places now, by name."""
+    found = await owners(uow.session, places)
+    rows = await uow.session.execute(select(Item.id, Item.code).where(Item.id.in_(found.values())))
+    codes = {item: code for item, code in rows}  # noqa: C416 -- as above
+    return {place: codes[item] for place, item in found.items()}
+
+
+async def count_open(uow: UnitOfWork) -> int:
+    """Questions that wait for a person, all of them."""
+    return await uow.session.scalar(select(func.count()).where(Proposal.state == "open")) or 0
+
+
+async def rack_of_question(uow: UnitOfWork, proposal: int) -> str | None:
+    """None of one that nobody knows, or that is about no rack."""
+    place = await uow.session.scalar(
+        select(Place.code).join(Proposal, Proposal.place_id == Place.id).where(Proposal.id == proposal)
+    )
+    return rack_of(place) if place is not None else None
+
+
+def _proposal(row: Any, said: dict[int, SourceView], denied: set[str], names: dict[int, str]) -> ProposalView:
     proposal, item, label, unit, place = row
     first = said.get(proposal.observation_id)
     sources = tuple(said[i] for i in (proposal.observation_id, proposal.other_id) if i is not None and i in said)
@@ -178,7 +211,7 @@ def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
         place=place,
         qty=proposal.qty,
         at=proposal.at,
-        question=question(proposal.kind, proposal.qty, unit, sources),
+        question=question(proposal.kind, proposal.qty, unit, sources, names.get(proposal.place_id, "un autre article")),
         sources=sources,
         decided_by=proposal.decided_by,
         decided_at=proposal.decided_at,
@@ -188,6 +221,7 @@ def _proposal(row: Any, said: dict[int, SourceView]) -> ProposalView:
         guess=first.qty or None if first is not None and proposal.kind == "ask" else None,
         seen=first.qty if first is not None and proposal.kind == "read" else None,
         count_before=first.count_before if first is not None else None,
+        contested=proposal.kind == "doubt" and contest_key(proposal.observation_id) in denied,
     )
 
 
@@ -245,6 +279,7 @@ async def _observations(uow: UnitOfWork, ids: Iterable[int]) -> dict[int, Source
             misplaced=sight is not None and sight.misplaced,
             blank=sight is not None and sight.blank,
             charged=charge.operation if charge is not None else None,
+            transfer=sight.transfer if sight is not None and not sight.misplaced else None,
             count_before=o.count_before,
         )
         for o, sight, charge, comment in rows

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from central.core.access import acting, need
+from central.core.types import RowId
 from central.core.uow import Units
 from central.stock import service
 
@@ -20,9 +21,9 @@ class DecisionIn(BaseModel):
     """`qty` in thousandths, for ``correct`` only: the signed movement of a doubt, the level of an écart."""
 
     action: Literal["confirm", "correct", "refuse", "undo"]
-    by: str | None = None
+    by: Annotated[str | None, Field(min_length=1, max_length=120)] = None
     """Person id, from those who speak for others (`acting`)."""
-    qty: int | None = None
+    qty: Annotated[int, Field(ge=-(10**15), le=10**15)] | None = None
 
 
 class AcceptIn(BaseModel):
@@ -67,7 +68,7 @@ async def proposals(request: Request) -> list[service.ProposalView]:
 
 
 @router.post("/proposals/{number}", status_code=204, dependencies=[need("stock", "valider")])
-async def decide(request: Request, number: int, decision: DecisionIn) -> None:
+async def decide(request: Request, number: RowId, decision: DecisionIn) -> None:
     by = acting(request, decision.by)
     with _explained():
         async with _units(request).begin() as uow:
@@ -84,7 +85,7 @@ async def decide(request: Request, number: int, decision: DecisionIn) -> None:
 
 
 @router.post("/observations/{observation}/contest", status_code=200, dependencies=[need("stock", "valider")])
-async def contest(request: Request, observation: int, by: By = None) -> dict[str, int]:
+async def contest(request: Request, observation: RowId, by: By = None) -> dict[str, int]:
     """« Pas ça »: the automatic movement is a question again; its number."""
     with _explained():
         async with _units(request).begin() as uow:
@@ -130,7 +131,7 @@ async def assign(request: Request, body: AssignIn) -> dict[str, int]:
 
 
 @router.get("/evidence/{observation}/{moment}.jpg", dependencies=[need("rayonnages", "valider")])
-async def evidence(request: Request, observation: int, moment: Literal["before", "after"], by: By = None) -> Response:
+async def evidence(request: Request, observation: RowId, moment: Literal["before", "after"], by: By = None) -> Response:
     async with _units(request).begin() as uow:
         with _explained():
             found = await service.evidence(uow, observation, acting(request, by))

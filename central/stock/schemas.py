@@ -68,6 +68,8 @@ class SourceView:
     count_before: int | None = None
     charged: str | None = None
     """The operation it is charged to, when the saying itself named none."""
+    transfer: str | None = None
+    """The other place, when it went from one place of its item to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ class ProposalView:
     id: int
     kind: str
     """``doubt`` (was it taken?), ``pairing`` (one event or two?), ``ecart`` (a count differs from the ledger),
-    ``read`` (a reading does), ``unplaced`` (from where?), ``ask`` (combien ?).
+    ``read`` (a reading does), ``unplaced`` (from where?), ``ask`` (combien ?), ``former`` (booked
+    where another item is read now).
     """
     state: str
     item: str
@@ -131,6 +134,8 @@ class ProposalView:
     """Of a reading: what lies there, thousandths."""
     count_before: int | None = None
     """Thousandths, as the camera knew it."""
+    contested: bool = False
+    """« Pas ça » was said of it on the spot."""
 
     @property
     def crops(self) -> str | None:

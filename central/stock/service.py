@@ -20,7 +20,7 @@ from central.stock.intake import apply_counted, apply_observed, apply_scanned, l
 from central.stock.ledger import Saying, rebuild_levels, record
 from central.stock.rack_reads import differences, last_beliefs, rack_ecarts, rack_places, to_count
 from central.stock.readings import apply_asked
-from central.stock.reads import evidence, level, levels, movements, proposals
+from central.stock.reads import count_open, evidence, level, levels, movements, proposals, rack_of_question
 from central.stock.schemas import (
     DifferenceView,
     EvidenceView,
@@ -57,6 +57,7 @@ __all__ = [
     "contest",
     "correct",
     "count",
+    "count_open",
     "differences",
     "evidence",
     "find_taken",
@@ -67,6 +68,7 @@ __all__ = [
     "movements",
     "proposals",
     "rack_ecarts",
+    "rack_of_question",
     "rack_places",
     "rebuild_levels",
     "receive",

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import func, select
+from sqlalchemy import case, exists, func, literal, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from central.stock.loading import Bounds, Chain, Span, chains
-from central.stock.models import NO_PLACE, SEEN, Observation, Proposal
+from central.stock.loading import COUNTS, Bounds, Chain, Span, chains
+from central.stock.models import NO_PLACE, SEEN, Level, Observation, Proposal
 from central.stock.rules import Adjustment, Event, Outcome, Question, Standing, stand
 from central.stock.rules.reading import level_at
 from central.stock.rules.sayings import Obs
 
-_AT_ONCE = 500
+AT_ONCE = 500
+"""Most values in one IN list."""
 _DECIDED = frozenset({"confirmed", "corrected", "refused"})
 
 _O = Observation
@@ -28,8 +30,26 @@ _COLUMNS = (
     _O.item_id, _O.id, _O.at, _O.qty, _O.channel, _O.source, _O.nature, _O.place_id, _O.operation, _O.person, _O.post,
     _O.review, _O.count_before, _O.count_after, _O.uncertain, _O.reason,
 )  # fmt: skip
+_REFUSED = aliased(Proposal)
+_COUNTED_AFTER = (
+    select(func.min(_O.at))
+    .where(_O.item_id == Proposal.item_id, _O.place_id == Proposal.place_id, _O.at > Proposal.at, COUNTS)
+    .where(
+        ~exists(
+            select(_REFUSED.id)
+            .where(_REFUSED.item_id == _O.item_id, _REFUSED.observation_id == _O.id)
+            .where(_REFUSED.kind == "ecart", _REFUSED.state == "refused")
+            .correlate(_O)
+        )
+    )
+    .correlate(Proposal)
+    .scalar_subquery()
+)
+"""When the place of a doubt was first counted after it: from then on the doubt explains nothing there."""
+_IS_DOUBT = (Proposal.kind == "doubt") & (Proposal.state == "open")
 _OPEN = select(Proposal.id, Proposal.key, Proposal.kind, Proposal.state, Proposal.item_id, Proposal.place_id,
-               Proposal.qty, Proposal.at, Proposal.observation_id)  # fmt: skip
+               Proposal.qty, Proposal.at, Proposal.observation_id,
+               case((_IS_DOUBT, _COUNTED_AFTER)).label("counted_at"))  # fmt: skip
 
 Look = Callable[[Chain], tuple[Outcome, dict[int, int]]]
 
@@ -68,24 +88,49 @@ _Known: TypeAlias = dict[int, dict[str, Any]]
 
 
 async def standing_questions(
-    session: AsyncSession, items: Sequence[int], bounds: dict[int, Bounds], window: timedelta, look: Look
+    session: AsyncSession, seen: Mapping[int, set[int]], bounds: dict[int, Bounds], window: timedelta, look: Look
 ) -> list[tuple[int, Changes]]:
-    """For each item that a camera asked about or read, what its open questions should become."""
+    """For each item that a camera asked about or read (there), what its open questions should become."""
     found: list[tuple[int, Changes]] = []
-    for index in range(0, len(items), _AT_ONCE):
-        seen = await _seen(session, items[index : index + _AT_ONCE])
-        if seen:
-            found += await _some(session, seen, bounds, window, look)
+    items = sorted(seen)
+    for index in range(0, len(items), AT_ONCE):
+        part = {item: seen[item] for item in items[index : index + AT_ONCE]}
+        found += await _some(session, part, bounds, window, look)
     return found
 
 
-async def _seen(session: AsyncSession, items: Sequence[int]) -> dict[int, set[int]]:
-    """The places of these items of which a camera asked, or which it read."""
-    rows = await session.execute(select(_O.item_id, _O.place_id).where(_O.item_id.in_(items), SEEN).distinct())
+async def pending_of(session: AsyncSession, items: Collection[int] | None = None) -> dict[_Key, int]:
+    """What open doubts would change of the present levels: those that no count came after. None: of all items."""
+    found = select(Proposal.item_id, Proposal.place_id, func.sum(Proposal.qty)).where(_IS_DOUBT)
+    if items is not None:
+        found = found.where(Proposal.item_id.in_(items))
+    rows = await session.execute(found.where(_COUNTED_AFTER.is_(None)).group_by(Proposal.item_id, Proposal.place_id))
+    return {(item, place): int(qty) for item, place, qty in rows}
+
+
+async def seen_places(session: AsyncSession, items: Sequence[int]) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+    """The places of these items of which a camera asked, or which it read; and those where they are booked, or asked
+    for, and anything was read.
+    """
     seen: defaultdict[int, set[int]] = defaultdict(set)
-    for item, place in rows:
-        seen[item].add(place)
-    return seen
+    booked: defaultdict[int, set[int]] = defaultdict(set)
+    was_read = exists(select(_O.id).where(_O.place_id == Level.place_id, _O.nature.in_(("read", "there")), SEEN))
+    for index in range(0, len(items), AT_ONCE):
+        part = items[index : index + AT_ONCE]
+        rows = await session.execute(
+            union(
+                select(literal(1), _O.item_id, _O.place_id).where(_O.item_id.in_(part), SEEN),
+                select(literal(2), Level.item_id, Level.place_id)
+                .where(Level.item_id.in_(part), Level.place_id != NO_PLACE, Level.qty != 0)
+                .where(was_read.correlate(Level)),
+                select(literal(2), Proposal.item_id, Proposal.place_id).where(
+                    Proposal.item_id.in_(part), Proposal.kind == "former", Proposal.state == "open"
+                ),
+            )
+        )
+        for which, item, place in rows:
+            (seen if which == 1 else booked)[item].add(place)
+    return seen, booked
 
 
 async def _some(
@@ -121,13 +166,13 @@ async def _wanted(session: AsyncSession, seen: Mapping[int, set[int]], known: _K
         if row.id not in decided:
             wanted[row.item_id, row.place_id].asks.append(Obs(*row[1:]))
     places = {place for its in seen.values() for place in its} - {NO_PLACE}
-    for row in await _newest_readings(session, places):
+    for row in await newest_readings(session, places):
         if row.item_id in seen and row.id not in decided:
             wanted[row.item_id, row.place_id].reading = Obs(*row[1:])
     return wanted
 
 
-async def _newest_readings(session: AsyncSession, places: Collection[int]) -> list[Any]:
+async def newest_readings(session: AsyncSession, places: Collection[int]) -> list[Any]:
     """Of each place, whatever item was read there; of two of one instant the order of arrival says nothing."""
     if not places:
         return []
@@ -185,6 +230,7 @@ def _standing(
             p.qty
             for p in known.values()
             if p.kind == "doubt" and p.state == "open" and p.place_id == place and p.at <= reading.at
+            if p.counted_at is None or p.counted_at > reading.at
         )
     return Standing(place, its.asks, reading, level, pending, list(events.values()), adjustments, *counted)
 

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from central.core.access import acting, devices, who
+from central.core.types import RowId
 from central.core.uow import UnitOfWork
 from central.people import posts
 from central.stock import service as stock
-from central.ui.beliefs import contestable, say_no
-from central.ui.review import Way, sentence, signed, sure_to_charge
+from central.ui.beliefs import contestable, say_no, whole
+from central.ui.review import Way, sentence, signed
 from central.ui.routing import PageRoute, refusal
 from central.ui.templating import units_of
 from central.work import service as work
@@ -40,8 +41,8 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
     """What this person was last seen to take, newest first, and what of theirs is to be charged."""
     personne = acting(request, personne)
     async with units_of(request).reading() as uow:
-        found = await stock.last_beliefs(uow, person=personne, limit=5)
-        charges = await sure_to_charge(uow, personne)
+        found = whole(await stock.last_beliefs(uow, person=personne, limit=6))
+        charges = await work.to_charge(uow, personne)
         body = {
             "beliefs": [
                 {
@@ -52,6 +53,7 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
                     "qty": b.qty,
                     "label": b.label or b.item,
                     "place": b.place,
+                    "to": b.to_place,
                     "operation": b.operation,
                     "at": b.at.timestamp() * 1000,
                 }
@@ -74,42 +76,42 @@ async def beliefs(request: Request, personne: Annotated[str, Query(min_length=1,
 
 
 @router.post("/api/poste/rayonnages/{observation}/pas-ca", dependencies=[devices(("poste", "creer"), only="terminal")])
-async def not_that(request: Request, observation: int, person: Person) -> Response:
+async def not_that(request: Request, observation: RowId, person: Person) -> Response:
     """One touch; the question that is open then."""
-    async with units_of(request).begin() as uow:
-        person = await speaking(request, uow, person)
-        try:
+    try:
+        async with units_of(request).begin() as uow:
+            person = await speaking(request, uow, person)
             return JSONResponse({"proposal": await say_no(uow, observation, person, person=person)})
-        except (LookupError, ValueError) as error:
-            return refusal(sentence(error))
+    except (LookupError, ValueError) as error:
+        return refusal(sentence(error))
 
 
 @router.post("/api/poste/questions/{proposal}", dependencies=[devices(("poste", "creer"), only="terminal")])
 async def how_many(
     request: Request,
-    proposal: int,
+    proposal: RowId,
     person: Person,
     quantity: Annotated[str, Form(max_length=12)],
     way: Annotated[Way, Form()] = "take",
 ) -> Response:
-    async with units_of(request).begin() as uow:
-        person = await speaking(request, uow, person)
-        try:
+    try:
+        async with units_of(request).begin() as uow:
+            person = await speaking(request, uow, person)
             await stock.correct(uow, proposal, signed(quantity, way), person)
-        except (LookupError, ValueError) as error:
-            return refusal(sentence(error))
+    except (LookupError, ValueError) as error:
+        return refusal(sentence(error))
     return JSONResponse({"done": True})
 
 
 @router.post("/api/poste/imputer/{observation}", dependencies=[devices(("poste", "creer"), only="terminal")])
 async def charge(
-    request: Request, observation: int, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
+    request: Request, observation: RowId, person: Person, operation: Annotated[str, Form(max_length=120)] = ""
 ) -> Response:
     """For which operation it was taken; empty: for none."""
-    async with units_of(request).begin() as uow:
-        person = await speaking(request, uow, person)
-        try:
+    try:
+        async with units_of(request).begin() as uow:
+            person = await speaking(request, uow, person)
             await work.charge_to(uow, observation, operation or None, person)
-        except (LookupError, ValueError) as error:
-            return refusal(sentence(error))
+    except (LookupError, ValueError) as error:
+        return refusal(sentence(error))
     return JSONResponse({"done": True})

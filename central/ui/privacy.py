@@ -16,6 +16,7 @@ from central.racks.schemas import ViewingView
 from central.ui.formats import plural
 from central.ui.programme_words import person as by_words
 from central.ui.programme_words import size
+from central.ui.racks import pictures_of
 from central.ui.routing import PageRoute
 from central.ui.shell import full_page
 from central.ui.templating import render, units_of
@@ -39,6 +40,7 @@ async def part(request: Request) -> Response:
 async def purge(request: Request) -> Response:
     """A person wants all pictures gone, now. The books stay: they hold no picture."""
     units = units_of(request)
+    pictures_of(request).forget()
     async with units.begin() as uow:
         gone = await racks.purge_all(uow, acting(request))
     async with units.reading() as uow:
@@ -60,10 +62,10 @@ async def _kept(uow: UnitOfWork, message: str = "") -> dict[str, Any]:
     }
 
 
-def _looks(viewings: list[ViewingView]) -> list[tuple[ViewingView, int]]:
-    """Before and after of one saying are one look: the newest row, and how many rows it stands for."""
+def _looks(viewings: list[ViewingView]) -> list[ViewingView]:
+    """Before and after of one saying are one look: the newest row."""
 
     def same(viewing: ViewingView) -> tuple[str, str, str]:
         return viewing.who, viewing.what, viewing.subject
 
-    return [(rows[0], len(rows)) for rows in (list(group) for _, group in groupby(viewings, key=same))]
+    return [next(group) for _, group in groupby(viewings, key=same)]

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from central.core.access import acting, devices
+from central.core.types import RowId
 from central.core.uow import UnitOfWork
 from central.people import service as people
 from central.racks import service as racks
 from central.stock import service as stock
 from central.ui import rack_words as said
-from central.ui.beliefs import contestable, say_no
+from central.ui.beliefs import contestable, say_no, whole
 from central.ui.racks import asked_of, rack_or_404
 from central.ui.review import LEVEL_KINDS, Way, sentence, signed
 from central.ui.routing import PageRoute
@@ -58,8 +59,11 @@ async def _screen(uow: UnitOfWork, code: str, wanted: int | None = None, message
     """`wanted`: the question that somebody chose, or that "Pas ça" has just opened."""
     rack = await rack_or_404(uow, code)
     found = await stock.last_beliefs(uow, rack=code, limit=8)
-    questions = [_question(p) for p in await stock.proposals(uow, rack=code) if p.state == "open"]
+    found_open = [p for p in await stock.proposals(uow, rack=code) if p.state == "open"]
+    # « Même prise ? » is answered by yes or no, on the review page: no number answers it.
+    questions = [_question(p) for p in found_open if p.kind != "pairing"]
     newest = found[0].at if found else uow.now
+    found = whole(found)
     beliefs = [b for b in found if uow.now - b.at < FRESH and newest - b.at < _SESSION]
     if wanted is None:
         wanted = next((b.proposal for b in beliefs if b.state in {"ask", "contested"}), None)
@@ -96,16 +100,16 @@ def _who(request: Request, person: str | None, code: str) -> str:
 
 
 @router.post("/rack/{code}/ecran/{observation}/pas-ca", dependencies=[devices(("stock", "valider"), only="terminal")])
-async def not_that(request: Request, code: str, observation: int) -> Response:
-    """One touch: what the camera did by itself is undone, what it doubted is refused; then it asks how many."""
+async def not_that(request: Request, code: str, observation: RowId) -> Response:
+    """One touch: what the camera did by itself is undone, what it doubted is denied; then it asks how many."""
     units = units_of(request)
     message, opened = "", None
-    async with units.begin() as uow:
-        person = await people.present_at(uow, code, uow.now)
-        try:
+    try:
+        async with units.begin() as uow:
+            person = await people.present_at(uow, code, uow.now)
             opened = await say_no(uow, observation, _who(request, person, code), rack=code)
-        except (LookupError, ValueError) as error:
-            message = sentence(error)
+    except (LookupError, ValueError) as error:
+        message = sentence(error)
     async with units.reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, opened, message))
 
@@ -114,18 +118,20 @@ async def not_that(request: Request, code: str, observation: int) -> Response:
 async def how_many(
     request: Request,
     code: str,
-    proposal: int,
+    proposal: RowId,
     quantity: Annotated[str, Form(max_length=12)],
     way: Annotated[Way, Form()] = "take",
 ) -> Response:
     units = units_of(request)
     message = "Noté, merci."
-    async with units.begin() as uow:
-        person = await people.present_at(uow, code, uow.now)
-        try:
+    try:
+        async with units.begin() as uow:
+            if await stock.rack_of_question(uow, proposal) != code:
+                raise HTTPException(404, "Cette question n’est pas de ce rayonnage.")
+            person = await people.present_at(uow, code, uow.now)
             await stock.correct(uow, proposal, signed(quantity, way), _who(request, person, code))
-        except (LookupError, ValueError) as error:
-            message = sentence(error)
+    except (LookupError, ValueError) as error:
+        message = sentence(error)
     async with units.reading() as uow:
         return render(request, "parts/ecran.html", **await _screen(uow, code, None, message))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
@@ -144,7 +144,7 @@ async def teach(request: Request, code: str, taught: Taught) -> Response:
 
 
 @router.post("/rack/{code}/versions/{number}/reprendre", dependencies=[need("rayonnages", "modifier")])
-async def restore(request: Request, code: str, number: int) -> Response:
+async def restore(request: Request, code: str, number: Annotated[int, Path(ge=0, le=2**31 - 1)]) -> Response:
     """An earlier version becomes the newest."""
     units = units_of(request)
     async with units.begin() as uow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from central.racks.rules import CODE_LABELS, KIND_LABELS, MODE_LABELS, STATE_LABELS
+from central.racks.rules import CODE_LABELS, KIND_LABELS, MODE_LABELS, STATE_LABELS, slot_of
 from central.ui.formats import percent, plural
 from central.ui.words import Word
 
@@ -92,6 +92,14 @@ def moved(qty: int) -> str:
     return plural(pieces, "pris", "pris") if qty < 0 else plural(pieces, "rendu")
 
 
+def believed(qty: int, place: str, to_place: str | None) -> str:
+    """``1 pris``, or ``1 déplacé vers A3``."""
+    if to_place is None:
+        return moved(qty)
+    pieces = plural(abs(qty) // 1000, "déplacé")
+    return f"{pieces} vers {slot_of(to_place if qty < 0 else place)}"
+
+
 def sure(confidence: float) -> str:
     """How sure, in a word and a figure."""
     word = "sûre" if confidence >= 0.9 else "assez sûre" if confidence >= 0.7 else "peu sûre"
@@ -110,6 +118,10 @@ _BELIEF: Final[dict[str, Word]] = {
 }
 
 
-def belief(state: str) -> Word:
-    """What became of what a camera believed."""
+def belief(state: str, qty: int = -1, to_place: str | None = None) -> Word:
+    """What became of what a camera believed; `qty` tells a pick from a return, `to_place` a transfer from both."""
+    if state == "automatic" and to_place is not None:
+        return Word("Déplacé", "check", "normal")
+    if state == "automatic" and qty > 0:
+        return Word("Remis en stock", "check", "normal")
     return _BELIEF.get(state, Word(state, "info"))

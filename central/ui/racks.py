@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Form, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Form, Header, HTTPException, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from central.core.access import acting, devices, need
@@ -21,6 +21,7 @@ from central.stock import service as stock
 from central.stock.schemas import PlaceStock
 from central.ui import formats
 from central.ui import rack_words as said
+from central.ui.beliefs import whole
 from central.ui.routing import PageRoute, refusal
 from central.ui.shell import full_page
 from central.ui.templating import STATIC, render, units_of
@@ -160,7 +161,7 @@ def _drawn(place: PlaceView, level: PlaceStock | None, differs: bool) -> Drawn:
 
 
 async def _side(uow: UnitOfWork, rack: racks.RackView) -> dict[str, Any]:
-    beliefs = await stock.last_beliefs(uow, rack=rack.code, limit=6)
+    beliefs = whole(await stock.last_beliefs(uow, rack=rack.code, limit=8))[:6]
     return {
         "rack": rack,
         "trust": await racks.trust(uow, rack.code),
@@ -203,14 +204,17 @@ async def watch(request: Request, code: str) -> Response:
 async def picture(
     request: Request, code: str, if_none_match: Annotated[str | None, Header(max_length=80)] = None
 ) -> Response:
-    """The newest picture with its time, 204 when none came yet."""
-    newest = pictures_of(request).newest(code)
+    """The newest picture with its time, 204 when none came lately. Whoever is given one is written down."""
+    units = units_of(request)
+    newest = pictures_of(request).newest(code, units.clock.now())
     if newest is None:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
     mark = f'"{newest.at.timestamp():.3f}"'
     headers = {"Cache-Control": "no-store", "ETag": mark, "X-Taken": f"{newest.at.timestamp():.3f}"}
     if if_none_match == mark:
         return Response(status_code=304, headers=headers)
+    async with units.begin() as uow:
+        await racks.note_viewing(uow, code, acting(request))
     return Response(newest.jpeg, media_type="image/jpeg", headers=headers)
 
 
@@ -286,7 +290,9 @@ async def accept(
 
 
 @router.post("/rack/{code}/confiance/{klass}/{how}", dependencies=[need("rayonnages", "valider")])
-async def set_trust(request: Request, code: str, klass: str, how: Literal["blanc", "automatique"]) -> Response:
+async def set_trust(
+    request: Request, code: str, klass: Annotated[str, Path(max_length=40)], how: Literal["blanc", "automatique"]
+) -> Response:
     """A person puts a class back to proposals, or lets it act."""
     units = units_of(request)
     async with units.begin() as uow:

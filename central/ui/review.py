@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from central.core.access import acting, need
+from central.core.types import RowId
 from central.core.uow import UnitOfWork
 from central.people import service as people
 from central.stock import service as stock
@@ -20,7 +21,7 @@ from central.work import service as work
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[need("stock", "lire")])
 
-LEVEL_KINDS: Final = frozenset({"read", "ecart"})
+LEVEL_KINDS: Final = frozenset({"read", "ecart", "former"})
 """Questions whose number is what lies there, not what was moved."""
 Way = Literal["take", "return", "level"]
 
@@ -40,9 +41,10 @@ async def part(request: Request) -> Response:
 async def _review(uow: UnitOfWork) -> dict[str, Any]:
     found = await stock.proposals(uow)
     decided = [p for p in found if p.state != "open" and p.decided_at is not None]
-    to_charge = await sure_to_charge(uow)
+    to_charge = await work.to_charge(uow)
     return {
         "open": [p for p in found if p.state == "open"],
+        "in_all": await stock.count_open(uow),
         "decided": sorted(decided, key=lambda p: p.decided_at or uow.now, reverse=True),
         "to_charge": to_charge,
         "operations": [o for o in await work.operations(uow) if o.status != "done"] if to_charge else [],
@@ -55,21 +57,15 @@ async def _review(uow: UnitOfWork) -> dict[str, Any]:
     }
 
 
-async def sure_to_charge(uow: UnitOfWork, person: str | None = None) -> list[work.ToCharge]:
-    """What was taken for sure and is still to be charged: what is only believed is first a question of its own."""
-    doubted = {s.observation for p in await stock.proposals(uow) if p.state == "open" for s in p.sources}
-    return [one for one in await work.to_charge(uow, person=person) if one.qty and one.observation not in doubted]
-
-
 def why(proposal: ProposalView) -> str:
     """What stands behind the question, in French; the judge's own words stay in the evidence."""
-    sentences = []
+    sentences = ["Sur place, quelqu’un a dit « Pas ça »."] if proposal.contested else []
     camera = next((s for s in proposal.sources if s.source == "camera"), None)
     if camera is not None and proposal.blank:
         sentences.append(
             f"La caméra est {said.sure(camera.confidence)} ; ce rayonnage est encore à blanc pour cette classe."
         )
-    elif camera is not None and proposal.kind in {"doubt", "contest"}:
+    elif camera is not None and proposal.kind == "doubt":
         sentences.append(f"La caméra est {said.sure(camera.confidence)}.")
     if camera is not None and camera.during_absence:
         sentences.append("Trouvé après une absence de la caméra.")
@@ -87,7 +83,7 @@ def counts(proposal: ProposalView) -> tuple[int | None, int | None]:
 @router.post("/revue/{proposal}/{act}", dependencies=[need("stock", "valider")])
 async def decide(
     request: Request,
-    proposal: int,
+    proposal: RowId,
     act: Literal["confirmer", "refuser", "corriger", "annuler"],
     quantity: Annotated[str, Form(max_length=40)] = "",
     way: Annotated[Way, Form()] = "take",
@@ -111,7 +107,9 @@ async def decide(
 
 
 @router.post("/a-imputer/{observation}/imputer", dependencies=[need("stock", "valider")])
-async def charge(request: Request, observation: int, operation: Annotated[str, Form(max_length=120)] = "") -> Response:
+async def charge(
+    request: Request, observation: RowId, operation: Annotated[str, Form(max_length=120)] = ""
+) -> Response:
     """For which operation it was taken; empty: for none."""
     units = units_of(request)
     try:

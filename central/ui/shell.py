@@ -32,7 +32,7 @@ NOBODY = Waiting()
 async def waiting(uow: UnitOfWork) -> Waiting:
     return Waiting(
         alerts=sum(alert.acknowledged_at is None for alert in await alerts.open_alerts(uow)),
-        proposals=sum(p.state == "open" for p in await stock.proposals(uow)),
+        proposals=await stock.count_open(uow),
         quarantine=await quarantine.count_open(uow) + len(await items.unknown_codes(uow)),
     )
 

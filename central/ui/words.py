@@ -45,6 +45,7 @@ PROPOSAL: Final[dict[str, Word]] = {
     "unplaced": Word("Sans emplacement", "stopped", "attention"),
     "ask": Word("Combien ?", "stopped", "attention"),
     "read": Word("Vu autrement", "eye", "attention"),
+    "former": Word("Ancien article", "stopped", "attention"),
     "contest": Word("« Pas ça »", "cross", "attention"),
 }
 DECISION: Final[dict[str, str]] = {

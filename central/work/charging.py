@@ -42,7 +42,7 @@ class ToCharge:
     label: str
     unit: str
     qty: int
-    """Thousandths, negative; 0 where the camera still asks how many."""
+    """Thousandths, negative."""
     at: datetime
     person: str | None
     likely: list[str]

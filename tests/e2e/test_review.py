@@ -92,9 +92,20 @@ def test_how_many_is_answered_on_the_keypad_and_nothing_is_an_answer_too(
     asked.get_by_role("button", name="Corriger").click()
     wait_until(lambda: level(centre) == 3000)
     rack.asks("A3", "hidden", item=DRILL, before=5)
+    # What was answered is to be charged, and is the current card by now.
+    card(review, DRILL_LABEL).locator("[data-choose]").click()
     card(review, DRILL_LABEL).get_by_role("button", name="Rien n’a bougé").click()
     expect(review.locator("#review")).to_contain_text("Rien à vérifier")
     assert level(centre, DRILL) == 5000
+
+
+def test_what_was_charged_promises_no_way_back(review: Page, rack: FakeRackAgent) -> None:
+    """« U l’annule » was said of it, and U took back another answer."""
+    rack.sees("A1", 6, 5)
+    waiting = review.locator("#review .proposal[data-path]", has_text=LABEL)
+    waiting.get_by_role("button", name="Aucune opération").click()
+    said(review, "Imputation enregistrée")
+    expect(waiting).to_have_count(0)
 
 
 def test_a_reading_that_differs_takes_a_level(review: Page, rack: FakeRackAgent, centre: Centre) -> None:

@@ -222,7 +222,8 @@ def availability(
     """Share of the working hours in which the rack counts, over simulated weeks: mean, and the worst of twenty.
 
     Args:
-        back_s: measured seconds from the end of a fault to counting, per fault of `WEEK`; 0 where not measured.
+        back_s: measured seconds from the end of a fault to counting, per fault of `WEEK` that made the rack blind; one
+            that is not there did not, and costs nothing.
     """
     rng = np.random.default_rng(seed)
     total = HOURS_PER_WEEK * 3600
@@ -230,17 +231,21 @@ def availability(
     for _ in range(weeks):
         blind = 0.0
         for rate in rates:
+            if rate.fault not in back_s:
+                continue
             times = int(rng.poisson(rate.per_week))
             lasting = rate.lasts_s * rng.lognormal(0.0, 0.8, times)
-            blind += float(lasting.sum()) + times * back_s.get(rate.fault, 0.0)
+            blind += float(lasting.sum()) + times * back_s[rate.fault]
         shares.append(1 - min(blind, total) / total)
     return {"mean": round(float(np.mean(shares)), 5), "worst_of_20": round(float(np.quantile(shares, 0.05)), 5)}
 
 
 def measured_back(results: Sequence[FaultResult]) -> dict[str, float]:
-    """Worst measured return of each fault of `WEEK`; a fault that never ended counts as an hour."""
+    """Worst measured return of each fault of `WEEK` that made a rack blind; one that never ended counts as an hour."""
     worst: dict[str, float] = {}
     for r in results:
+        if r.seconds == 0.0:
+            continue
         name = r.kind if r.kind != "turned" else "moved"
         name = "moved far" if name == "moved" and "moved" in r.codes else name
         worst[name] = max(worst.get(name, 0.0), 3600.0 if r.seconds is None else r.seconds)

@@ -19,9 +19,7 @@ from vision.detectors.base import Detection, Detector, Frame
 from vision.evaluation.statistics import lower_bound, share
 from vision.rendering.hand_pictures import TRAINING_PHOTOS
 from vision.slots import HAND
-
-SCORE = 0.45
-"""Least score of a hand, as the watcher takes it."""
+from vision.watching.hands import HAND_SCORE
 
 OVERLAP = 0.5
 _MARGIN_FRAMES = 6
@@ -33,7 +31,7 @@ class PhotosMissingError(ValueError):
     """The real pictures are not where they were looked for."""
 
 
-def photo_figures(detector: Detector, photos: Path, score: float = SCORE) -> dict[str, Any]:
+def photo_figures(detector: Detector, photos: Path, score: float = HAND_SCORE) -> dict[str, Any]:
     """Boxes against the COCO boxes at IoU `OVERLAP`, and photos in which any hand was found where there is one.
 
     Raises:
@@ -59,7 +57,7 @@ def photo_figures(detector: Detector, photos: Path, score: float = SCORE) -> dic
     }
 
 
-def clip_figures(detector: Detector, clip: Path, score: float = SCORE) -> dict[str, Any]:
+def clip_figures(detector: Detector, clip: Path, score: float = HAND_SCORE) -> dict[str, Any]:
     """Frames of the bottle clip with a hand, and without; those within `_MARGIN_FRAMES` of a border are left out."""
     try:
         truth = json.loads((clip / "truth.json").read_text(encoding="utf-8"))

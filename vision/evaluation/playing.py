@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from contracts.racks import RackDescription
 from vision.detectors.base import Frame
 from vision.evaluation.outcomes import Claim, Truth
 from vision.evaluation.saying import claims_of, modes_of, readings_of
+from vision.privacy import OutlineCut
 from vision.rendering.truth import SHOW_FPS, Answer, Shot
 from vision.sessions import State
 from vision.watching.said import Said
@@ -57,6 +61,9 @@ class Eye(Protocol):
     @property
     def counts(self) -> Mapping[str, int | None]: ...
 
+    @property
+    def homography(self) -> npt.NDArray[np.float64]: ...
+
     def feed(self, frame: Frame, ts: float) -> Sequence[Said]: ...
 
     def set_count(self, slot: str, count: int) -> object: ...
@@ -90,12 +97,10 @@ class Stage:
     Args:
         show: the rack.
         make: builds an eye for a description; called again when the eye is restarted.
-        cut: the capture's own step, that paints what lies outside the outline.
+        cut: the capture's own step, that paints what lies outside the outline; it follows the rack.
     """
 
-    def __init__(
-        self, show: Show, make: Callable[[RackDescription], Eye], cut: Callable[[Frame], Frame] | None = None
-    ) -> None:
+    def __init__(self, show: Show, make: Callable[[RackDescription], Eye], cut: OutlineCut | None = None) -> None:
         self.show = show
         self._make = make
         self._cut = cut
@@ -183,6 +188,8 @@ class Stage:
     def _feed(self, shots: Iterable[Shot], heard: Heard) -> None:
         for shot in shots:
             self._hear(self.eye.feed(shot.image if self._cut is None else self._cut(shot.image), self.ts), heard)
+            if self._cut is not None and self._cut.outline is not None:
+                self._cut.outline.place(self.eye.homography)
             heard.answers = shot.answers or heard.answers
             heard.frames += 1
             self.ts += 1.0 / SHOW_FPS

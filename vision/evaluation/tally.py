@@ -22,7 +22,8 @@ class Tally:
         sessions: case → how many.
         outcomes: case → outcome → places.
         booked: "debits" (pieces booked as taken without a person), "takings" (places with such debits, one a session)
-            and "takings_wrong", "phantoms" (numbers booked where nothing moved nor had to be asked), "idle_sessions",
+            and "takings_wrong", "takings_due" (places from which something was taken, and a number was possible) and
+            "takings_asked", "phantoms" (numbers booked where nothing moved nor had to be asked), "idle_sessions",
             "idle_debits" (booked in sessions where nothing was taken), "idle_asked".
         findings: what went wrong or was asked needlessly, with where to find it again.
     """
@@ -45,6 +46,9 @@ class Tally:
                 counts[f"beyond_{one.outcome}"] += 1
             self.booked["debits"] += one.debits
             self.booked["takings"] += one.debits > 0
+            if one.number_possible and one.expected < 0:
+                self.booked["takings_due"] += 1
+                self.booked["takings_asked"] += one.outcome is Outcome.ASKED
             if one.outcome is Outcome.WRONG:
                 self.booked["takings_wrong"] += one.debits > 0
                 self.booked["phantoms"] += one.number_possible and not one.expected
@@ -103,11 +107,12 @@ class Tally:
     def figures(self) -> dict[str, Any]:
         """Rates with their one-sided 95 % upper bounds.
 
-        ``automatic_wrong`` is of all that was booked, ``takings_wrong`` of the bookings that debited (a booking of
-        three pieces is one, for they are right or wrong together); ``missed`` of what moved or had to be asked,
-        ``moves_missed`` of what moved where a number was possible; ``asked`` of what moved or was asked where a number
-        was possible. ``beyond`` are the places where no number can be right; ``read_beside`` counts absolute readings
-        of places about which nothing else was said, against what can be read.
+        ``automatic_wrong`` is of all that was booked, ``takings_wrong`` of the bookings that debited (a booking
+        of three pieces is one, for they are right or wrong together); ``missed`` of what moved or had to be
+        asked, ``moves_missed`` of what moved where a number was possible; ``asked`` of what moved or was asked
+        where a number was possible, ``takings_asked`` of the places from which something was taken. ``beyond``
+        are the places where no number can be right; ``read_beside`` counts absolute readings of places about
+        which nothing else was said, against what can be read.
         """
         right, wrong = self.total(Outcome.RIGHT), self.total(Outcome.WRONG)
         missed, asked = self.total(Outcome.MISSED), self.total(Outcome.ASKED)
@@ -126,6 +131,7 @@ class Tally:
             "missed": rate(missed, due),
             "moves_missed": rate(missed - every[f"beyond_{Outcome.MISSED}"], due - every["beyond"]),
             "asked": rate(questions, askable),
+            "takings_asked": rate(self.booked["takings_asked"], self.booked["takings_due"]),
             "asked_needlessly": needless,
             "beyond": {
                 "places": every["beyond"],

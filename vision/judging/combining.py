@@ -18,7 +18,7 @@ from vision.appearance import Comparison
 from vision.judging.classes import MOST, STATES, STEPS
 from vision.judging.net import Answer, Distribution, Limits
 from vision.judging.port import SlotView
-from vision.judging.taught import Finding
+from vision.judging.taught import KNOWN_LOOK, Finding
 
 _SEEN: Final = STATES.index("seen")
 _VIEWS: Final[dict[str, tuple[SlotView, AskReason]]] = {
@@ -32,6 +32,9 @@ _ONE_WAY: Final = 0.6
 
 _EACH: Final = 0.5
 """Least probability of the number by either head of the network."""
+
+_KNOWN: Final = 0.3
+"""Least probability of the settled count by the settled picture, from which the absolute count is believed."""
 
 _MUCH: Final = 0.05
 """Share of a place that lost its structure, from which the looks are sure that something left."""
@@ -76,20 +79,32 @@ def combine(
 def joint(before: int, answer: Answer, doubts: Doubts) -> Distribution:
     """Distribution over counts 0..MOST of both heads together: how many lie there, and how many came or left.
 
-    A place whose settled picture is itself read wrongly (a thing that the network hardly knows) is judged by the
-    change alone.
+    A place whose settled picture is itself read wrongly (a thing that the network hardly knows) is judged by how much
+    more or less is read now: what is miscounted alike in both pictures cancels out.
     """
     counts = np.arange(MOST + 1)
-    relative = answer.change[np.clip(counts - before, -STEPS, STEPS) + STEPS]
+    steps = np.clip(counts - before, -STEPS, STEPS) + STEPS
+    relative = answer.change[steps]
     far = np.abs(counts - before) > STEPS
     product = np.where(far, relative * 0.5, relative)
-    known = float(answer.before[min(before, MOST)])
-    if known >= 0.3 and before <= MOST:
-        product = product * np.maximum(answer.after, 1e-6)
+    counted = answer.after if _is_known(before, answer) else difference(answer)[steps]
+    product = product * np.maximum(counted, 1e-6)
     if doubts.presence:
         product = np.where(counts <= 1, product, 0.0)
     total = float(product.sum())
     return product / total if total > 0 else np.full(MOST + 1, 1 / (MOST + 1))
+
+
+def difference(answer: Answer) -> Distribution:
+    """Distribution over -STEPS..STEPS: what is counted in the present picture less what is in the settled one."""
+    every = np.convolve(answer.after, answer.before[::-1])
+    middle = len(answer.before) - 1
+    return np.asarray(every[middle - STEPS : middle + STEPS + 1], np.float64)
+
+
+def _is_known(before: int, answer: Answer) -> bool:
+    """Whether the settled picture reads as the count that it is known to hold."""
+    return before <= MOST and float(answer.before[before]) >= _KNOWN
 
 
 def _unchanged(before: int, answer: Answer, change: Comparison, limits: Limits, doubts: Doubts) -> Finding:
@@ -126,16 +141,16 @@ def _changed(
     against = change.verdict == "changed" and delta * change.direction < 0 and abs(change.direction) >= _ONE_WAY
     if against:
         return Finding(before, likely, min(chance, 0.5), "review", "the judges disagree on the direction")
+    if taught.after == before and taught.mode == "none" and taught.confidence >= KNOWN_LOOK:
+        return Finding(before, likely, min(chance, 0.5), "review", "it looks as it did before with as many")
     if before == 0 and taught.mode == "ask" and taught.reason == "foreign":
         return taught
     if doubts.small:
         return Finding(before, likely, min(chance, 0.6), "review", "its items are too small to be counted unseen")
-    if float(answer.before[min(before, MOST)]) < 0.3 and (taught.after is None or taught.after - before != delta):
-        return Finding(
-            before, likely, min(chance, 0.6), "review", "the count before is not what is seen in its picture"
-        )
-    heads = float(answer.change[np.clip(delta, -STEPS, STEPS) + STEPS]), float(answer.after[likely])
-    if min(heads) < _EACH:
+    step = int(np.clip(delta, -STEPS, STEPS)) + STEPS
+    counted = max(float(answer.after[likely]) if _is_known(before, answer) else 0.0, float(difference(answer)[step]))
+    by_look = not _is_known(before, answer) and taught.after is not None and taught.after - before == delta
+    if min(float(answer.change[step]), 1.0 if by_look else counted) < _EACH:
         return Finding(before, likely, min(chance, 0.6), "review", "what is counted and what changed do not agree")
     if chance >= (limits.auto if delta < 0 else limits.credit):
         return Finding(before, likely, chance, "auto", "both judges agree")

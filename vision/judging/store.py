@@ -1,4 +1,4 @@
-"""A place's memory as a JSON-able value: small pictures as JPEG and WebP, so that 96 places stay below a megabyte."""
+"""A place's memory as a JSON-able value: small pictures as JPEG and WebP, so that 96 places take about a megabyte."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Finding:
 class TaughtJudge:
     """Judges by appearance alone: it stands on its own for things that no model was trained on."""
 
-    version = "taught-2"
+    version = "taught-3"
 
     def learn(self, slot: Slot, crops: Sequence[Crop], count: int | None) -> SlotMemory:
         """See `Judge.learn`; without any declared count a place is assumed to hold one piece, a hidden one nothing
@@ -77,15 +77,20 @@ class TaughtJudge:
         return load_memory(slot, raw)
 
 
+_LOOKS: Final = 3
+KNOWN_LOOK: Final = 0.95
+"""Confidence of a look that was taught, or settled, with that count."""
+
+
 def find(memory: SlotMemory, look: Look, change: Comparison) -> Finding:
     """What came and left, by the looks alone; `change` compares the settled look with `look`."""
     before = memory.count
     if before is not None and change.verdict == "same":
         return Finding(before, before, change.confidence, "none", "unchanged")
     for count, taught in memory.looks.items():
-        if count != before and compare(taught, look).verdict == "same":
-            mode: JudgeMode = "none" if before is None else "auto"
-            return Finding(before, count, 0.95, mode, "matches its taught look")
+        if taught is not memory.look and compare(taught, look).verdict == "same":
+            mode: JudgeMode = "none" if before is None or count == before else "auto"
+            return Finding(before, count, KNOWN_LOOK, mode, "matches its taught look")
     if before is None:
         return Finding(None, None, 0.0, "none", "its count is not known, nor this look", settled=False)
     if change.verdict == "uncertain":
@@ -138,6 +143,8 @@ def conclude(memory: SlotMemory, look: Look, picture: npt.NDArray[np.uint8], fin
     following = replace(memory, state=finding.state)
     if finding.after is not None and finding.settled:
         looks = dict(memory.looks)
+        if finding.before is not None and finding.after != finding.before and memory.declared:
+            looks[finding.before] = memory.look
         if finding.after != finding.before and finding.mode == "auto":
             if not memory.declared and finding.before == 0 and memory.count == 1:
                 looks = {0: memory.look}
@@ -150,7 +157,7 @@ def conclude(memory: SlotMemory, look: Look, picture: npt.NDArray[np.uint8], fin
             confidence=finding.confidence,
             look=look,
             picture=picture,
-            looks=looks,
+            looks=nearest_looks(looks, finding.after),
             declared=memory.declared or (finding.after != finding.before and finding.mode == "auto"),
         )
     return Judgement(
@@ -164,6 +171,12 @@ def conclude(memory: SlotMemory, look: Look, picture: npt.NDArray[np.uint8], fin
         memory=following,
         guess=finding.after if finding.guess is None else finding.guess,
     )
+
+
+def nearest_looks(looks: Mapping[int, Look], count: int) -> dict[int, Look]:
+    """Those of the counts nearest to `count`: no place remembers more, or a snapshot would grow for years."""
+    kept = sorted(looks, key=lambda known: (abs(known - count), known))[:_LOOKS]
+    return {known: looks[known] for known in sorted(kept)}
 
 
 def ask_hidden(memory: SlotMemory) -> Judgement:

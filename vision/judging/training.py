@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,9 +71,10 @@ def shipped(out: Path) -> tuple[JudgePlan, ...]:
         out / "second", pairs=12_000, scenes=18_436, steps=970, rate=1.5e-3, start=first.out / "slot-judge.pt"
     )
     third = JudgePlan(
-        out, pairs=20_000, scenes=18_436, late=5_000, steps=3_320, rate=1.2e-3, start=second.out / "slot-judge.pt"
-    )
-    return first, second, third
+        out / "third", pairs=20_000, scenes=18_436, late=5_000, steps=3320, rate=1.2e-3,
+        start=second.out / "slot-judge.pt",
+    )  # fmt: skip
+    return first, second, third, replace(third, out=out, steps=3900, start=third.out / "slot-judge.pt")
 
 
 def make_slot_judge(out: Path, stages: Sequence[JudgePlan] | None = None, calibration: int = 2000) -> Path:

@@ -59,7 +59,7 @@ class Ground:
                 self.picture, (x0 + k * 4, y0 + k * 4), (x1 - k * 4, y1 - k * 4), (tone, tone, tone * 1.01), -1
             )
         self.gloss[y0:y1, x0:x1] = 60
-        for style in {one.style for one in places}:
+        for style in dict.fromkeys(one.style for one in places):
             for row in sorted({one.id[0] for one in places if one.style == style}):
                 line = [one for one in places if one.id[0] == row]
                 if line[0].style != style:

@@ -12,9 +12,11 @@ from vision.slots import HAND
 MASK_SCORE = 0.3
 """A box that may be a hand with at least this score is filled."""
 
+HAND_SCORE = 0.3
+"""One with at least this score is a hand, where the gate sees a change."""
+
 _SAME_BOX = 0.6
 _FLOOR = 0.15
-_HAND_SCORE = 0.45
 _HAND_SHARE, _SCENERY_SHARE = 0.1, 0.35
 
 
@@ -36,7 +38,7 @@ class Hands:
 
     def learn(self, boxes: Sequence[Detection]) -> None:
         """These boxes were found in a clear picture."""
-        self.scenery = [d for d in boxes if d.label == HAND and d.score >= _HAND_SCORE - 0.15]
+        self.scenery = [d for d in boxes if d.label == HAND and d.score >= HAND_SCORE - 0.15]
 
     def find(self, picture: Frame, gate: Gate, sight: Sight) -> list[Detection]:
         """The hands in a picture that the gate saw as `sight`."""
@@ -46,7 +48,7 @@ class Hands:
         """The hands among some boxes. One where little changed is part of the scene, the more so if it was there
         before.
         """
-        hands = [d for d in found if d.label == HAND and d.score >= _HAND_SCORE]
+        hands = [d for d in found if d.label == HAND and d.score >= HAND_SCORE]
         if gate.reference is None:
             return hands
         real = []

@@ -29,6 +29,7 @@ _KEPT_FRAMES = 5
 _TOUCHED_SHARE = 0.02
 _UNDER_SHARE = 0.05
 _DWELT_S = 0.28
+_REACHES_PX = (4.0, 7.0, 10.0)  # of the gate's picture, 192 px wide
 _FEW_FRAMES = 3
 _BLEND_EVERY, _BLEND = 10, 0.2
 
@@ -91,7 +92,7 @@ class Looks:
             if self._film is not None:
                 self._film.add(ts, sight.band, sight.foreground)
                 if self._heaps:
-                    self._film.rest_at(ts, self._senses.gate.tips(sight))
+                    self._film.rest_at(ts, self._senses.gate.arms(sight))
             if machine.quiet_frames or event in (Event.LEARNED, Event.SETTLED):
                 self._quiet.append((picture, found, sight))
             else:
@@ -173,6 +174,11 @@ class Looks:
         outcome = self._places.look(
             touched, stills, occasion, lambda slot: self._moment(slot, ts), hidden, self._passed()
         )
+        if not (restocking or outcome.changes or outcome.asks or outcome.lost or outcome.freed):
+            near = [slot for slot in self._near_by() if slot.id not in hidden]
+            outcome = (
+                self._places.look(near, stills, occasion, lambda slot: self._moment(slot, ts)) if near else outcome
+            )
         if outcome.changes:
             self._senses.told_in = (self._machine.began, ts)
         said = [] if restocking else self._told(outcome, stills, ts, self._machine.number)
@@ -254,6 +260,19 @@ class Looks:
         if film is None or film.seen <= _FEW_FRAMES:
             return set()
         return {slot.id for slot in self._heaps if film.dwelt(self._senses.small(slot)) < _DWELT_S}
+
+    def _near_by(self) -> list[Slot]:
+        """The hidden place nearest to which an arm's end stayed: fingers reach on beyond the place that the hand is in.
+        Asked about when the session left nothing else to tell.
+        """
+        film = self._film
+        if film is None or film.seen <= _FEW_FRAMES:
+            return []
+        for reach in _REACHES_PX:
+            for slot in self._heaps:
+                if film.dwelt(self._senses.small(slot), reach) >= _DWELT_S:
+                    return [slot]
+        return []
 
     def _moment(self, slot: Slot, ts: float) -> float:
         if self._film is None or self._senses.gate.reference is None:

@@ -14,7 +14,7 @@ from contracts.racks import SlotKind
 from vision.appearance import Look, compare
 from vision.detectors.base import Frame
 from vision.judging import Crop, Judge, Judgement, MemoryProblemError, SlotMemory, level_points, rack_level, take_crop
-from vision.judging.taught import look_of
+from vision.judging.taught import look_of, nearest_looks
 from vision.slots import Rack, Slot
 from vision.watching.rules import Entry, Occasion, Outcome, Place, View, readable, say_count, settle
 from vision.watching.said import PlaceSeen
@@ -150,7 +150,9 @@ class Places:
             self._memories[slot.id] = replace(memory, count=count, declared=True)
         else:
             told = self.judge.learn(slot, stills.of(slot), count)
-            self._memories[slot.id] = replace(told, looks={**memory.looks, **told.looks})
+            # how it looked with as many before stays known: a stray thing may lie there now, and go again
+            former = {**told.looks, **({} if memory.count is None else {memory.count: memory.look}), **memory.looks}
+            self._memories[slot.id] = replace(told, looks=nearest_looks(former, count))
             if entry.state == "unlike":
                 self.book[slot.id] = Entry(count)
 

@@ -100,6 +100,11 @@ class RackWatcher:
         return self.places.counts
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the models it looks through: "judge" and "hands"."""
+        return {"judge": self.places.judge.version, "hands": self._hands.detector.version}
+
+    @property
     def homography(self) -> npt.NDArray[np.float64]:
         """Where the rack lies now, taught → frame, (3, 3): for the outline's cut to follow."""
         return self._senses.homography
@@ -181,7 +186,7 @@ class RackWatcher:
         return self._senses.shown(arms=self.machine.state is not State.LEARNING)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that must survive a restart, JSON-able, below 1 MB for 96 places. Empty before the first look."""
+        """Everything that must survive a restart, JSON-able, about 1 MB for 96 places; empty before the first look."""
         if not self.places.book or self._senses.size is None:
             return {}
         wall, now = self._wall(), self._last_ts or 0.0

@@ -9,7 +9,7 @@ from central.stock.rules.chains import boundaries
 from central.stock.rules.counting import Adjustment
 from central.stock.rules.matching import NEAR, Event
 from central.stock.rules.outcome import Outcome, match
-from central.stock.rules.reading import Standing, stand
+from central.stock.rules.reading import Former, Standing, ask_where, stand
 from central.stock.rules.sayings import Decision, Doubt, Obs, Question
 
 __all__ = [
@@ -20,11 +20,13 @@ __all__ = [
     "Decision",
     "Doubt",
     "Event",
+    "Former",
     "Obs",
     "Outcome",
     "Question",
     "Row",
     "Standing",
+    "ask_where",
     "book",
     "boundaries",
     "match",

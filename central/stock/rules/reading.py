@@ -4,6 +4,8 @@ explains.
 Of the readings of a place only the newest is compared: with the level at its time, and with what was in doubt then. It
 changes nothing by itself. A saying that arrives late and happened before, a person's word about something done before
 it, a count or a reading after it: each settles the difference. So it is the same whatever arrived first.
+
+Of every other item the newest reading says that none of it lies there: what is still booked of it is asked.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Final
 
 from central.stock.rules.counting import Adjustment, ecart_key
 from central.stock.rules.matching import Event
-from central.stock.rules.sayings import NOWHERE, Obs, Question, ask_key
+from central.stock.rules.sayings import NOWHERE, Obs, Question, ask_key, former_key
 
 ANSWERS: Final = timedelta(minutes=15)
 """A person's scan or entry so near an ask says what the camera could not."""
@@ -44,6 +46,36 @@ class Standing:
     counted_by_camera: datetime | None
     read_at: datetime | None
     """The last reading there, decided or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """An item that is booked in a place where another one is read now."""
+
+    item: int
+    place: int
+    observation: int
+    """The first reading of another item since this one was last read there, and its time."""
+    since: datetime
+    level: int
+    """Of the ledger, now."""
+    pending: int
+    """What open doubts would change of it."""
+    is_asked: bool
+    """A « combien ? » about it stands."""
+    counts: Sequence[tuple[datetime, int]]
+    """What persons counted of it there, in order."""
+
+
+def ask_where(f: Former) -> Question | None:
+    """Where is it? Until nothing is booked there any more, or a person found some there since."""
+    counted = [qty for at, qty in f.counts if at > f.since]
+    # What a doubt takes away is asked by the doubt.
+    left = f.level + f.pending if f.pending * f.level < 0 else f.level
+    if left * f.level <= 0 or f.is_asked or (counted and counted[-1] > 0):
+        return None
+    key = former_key(f.item, f.place, f.observation)
+    return Question(key, "former", f.place, f.since, -left, f.observation)
 
 
 def stand(s: Standing, window: timedelta) -> list[Question]:

@@ -11,7 +11,7 @@ Nature: TypeAlias = Literal["move", "count", "receipt", "ask", "read", "there"]
 """``ask``: a camera that cannot say how much moved. ``read``, ``there``: what it sees, absolutely; no count of ours
 until a person says so."""
 Verdict: TypeAlias = Literal["confirmed", "corrected", "refused", "contested"]
-QuestionKind: TypeAlias = Literal["doubt", "pairing", "ecart", "unplaced", "ask", "read"]
+QuestionKind: TypeAlias = Literal["doubt", "pairing", "ecart", "unplaced", "ask", "read", "former"]
 
 NOWHERE = 0
 
@@ -107,6 +107,11 @@ def ask_key(observation: int) -> str:
     return f"ask:{observation}"
 
 
+def former_key(item: int, place: int, observation: int) -> str:
+    """`observation`: the first reading of another item there."""
+    return f"former:{item}:{place}:{observation}"
+
+
 def contest_key(observation: int) -> str:
     """« Pas ça » was said of this saying: it is a doubt since."""
     return f"contest:{observation}"
@@ -120,8 +125,10 @@ def prepared(observations: Iterable[Obs], decisions: Decisions, same_scan: timed
 
 def _decided(obs: Obs, decisions: Decisions) -> Obs | None:
     unplaced = decisions.get(place_key(obs.id))
-    if unplaced is not None and unplaced.verdict == "refused":
-        return None
+    if unplaced is not None and unplaced.verdict != "confirmed":
+        if unplaced.verdict == "refused" or not unplaced.qty:
+            return None
+        obs = replace(obs, qty=unplaced.qty)
     if obs.nature == "ask":
         return _answered(obs, decisions.get(ask_key(obs.id)))
     if contest_key(obs.id) in decisions:

@@ -106,7 +106,7 @@ async function send(path, id, act, body) {
     typed.delete(id);
     ways.delete(id);
     if (act === 'annuler') current = id.slice(1);
-    say(act === 'annuler' ? 'La question est de nouveau ouverte.' : 'Enregistré. U l’annule pendant 10 minutes.');
+    say(act === 'annuler' ? 'La question est de nouveau ouverte.' : act === 'imputer' ? 'Imputation enregistrée.' : 'Enregistré. U l’annule pendant 10 minutes.');
     if (!pending.size) window.htmx.swap('#review', html, { swapStyle: 'outerHTML', swapDelay: 0, settleDelay: 0 }, { afterSettleCallback: paint });
   }
   paint();

@@ -7,11 +7,16 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from copeau.commands.vision.common import stop
+
+if TYPE_CHECKING:
+    from vision.evaluation.outcomes import Claim
+    from vision.watching.said import Said
+    from vision.watching.watcher import RackWatcher
 
 _SETTLED_S = 1.5
 _PATIENCE_S = 20.0
@@ -108,14 +113,14 @@ def recette(
 class _Watching:
     """The eye in its own thread, what it said kept until it is asked for."""
 
-    def __init__(self, eye: Any, source: str, fps: float) -> None:
+    def __init__(self, eye: RackWatcher, source: str, fps: float) -> None:
         from vision.privacy import OutlineCut
         from vision.sources import open_source
 
         self._eye = eye
         self._source = open_source(source, fps=fps, cut=OutlineCut(eye.rack))
         self._lock = threading.Lock()
-        self._said: list[Any] = []
+        self._said: list[Said] = []
         self._clear_since: float | None = None
         self._ended = threading.Event()
         self._problem: Exception | None = None
@@ -129,7 +134,7 @@ class _Watching:
         self._source.close()
         self._thread.join(timeout=5)
 
-    def settled(self) -> list[Any]:
+    def settled(self) -> list[Claim]:
         """What was said since the last time, once the rack is clear; of a recording, once it is over.
 
         Raises SourceError when the source ended with one.
@@ -153,7 +158,8 @@ class _Watching:
             self._eye.set_count(slot, count)
 
     def versions(self) -> dict[str, str]:
-        return {"juge": str(self._eye.places.judge.version), "mains": str(self._eye.detector.version)}
+        versions = self._eye.versions
+        return {"juge": versions["judge"], "mains": versions["hands"]}
 
     def _look(self) -> None:
         from vision.privacy import OutlineError

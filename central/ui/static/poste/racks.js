@@ -58,6 +58,8 @@ async function post(path, fields) {
 }
 
 const pieces = (qty) => `${Math.abs(qty) / 1000} ${qty < 0 ? 'pris' : 'rendu'}`;
+const moved = (one) => (one.to ? `${Math.abs(one.qty) / 1000} déplacé vers ${one.qty < 0 ? one.to : one.place}` : pieces(one.qty));
+const word = (one) => (one.state === 'automatic' && (one.to || one.qty > 0) ? (one.to ? 'noté' : 'remis en stock') : WORDS[one.state] ?? one.state);
 const WORDS = { automatic: 'débité', doubt: 'à confirmer', ask: 'combien ?', contested: 'à corriger', confirmed: 'confirmé', corrected: 'corrigé', refused: 'annulé', settled: 'réglé' };
 
 async function notThat(belief) {
@@ -98,12 +100,12 @@ const charge = async (observation, operation) => {
 export function beliefs() {
   const [last, ...others] = told.beliefs;
   if (!last) return null;
-  const line = (one) => h('li', {}, h('b', {}, pieces(one.qty)), ' ', one.label, h('small', {}, WORDS[one.state] ?? one.state));
+  const line = (one) => h('li', {}, h('b', {}, moved(one)), ' ', one.label, h('small', {}, word(one)));
   const button = last.state === 'ask' || last.state === 'contested'
     ? h('button', { class: 'big primary', 'data-key': 'how-many', onclick: () => ask(last).then(load) }, icon('verify'), 'Combien ?')
     : last.contestable ? h('button', { class: 'big', 'data-key': 'not-that', onclick: () => notThat(last) }, icon('cross'), 'Pas ça') : null;
   return h('article', { class: 'card moving belief' },
-    h('p', { class: 'state' }, icon('camera'), h('span', {}, `${pieces(last.qty)} : ${WORDS[last.state] ?? last.state}`)),
+    h('p', { class: 'state' }, icon('camera'), h('span', {}, `${moved(last)} : ${word(last)}`)),
     h('p', { class: 'about' }, last.label),
     h('p', { class: 'muted' }, [last.place, last.operation].filter(Boolean).join(' · ')),
     others.length ? h('ul', { class: 'taken' }, others.slice(0, 3).map(line)) : null,

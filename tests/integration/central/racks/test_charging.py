@@ -10,7 +10,7 @@ from central.people import service as people
 from central.stock import service as stock
 from central.work import service as work
 from contracts.facts import CodeScanned, WorkClocked
-from tests.integration.central.racks.conftest import Shop, pick
+from tests.integration.central.racks.conftest import PIECE, Shop, ask, pick
 
 
 async def two_at_work(shop: Shop, *, plan: bool = False) -> str:
@@ -126,3 +126,47 @@ async def test_the_plan_may_come_after_the_pick(shop: Shop) -> None:
     async with shop.begin() as uow:
         await work.plan_items(uow, "OF1-10", ["CNMG"])
     assert await charged(shop) == (None, "OF1-10")
+
+
+async def waiting(shop: Shop, person: str | None = None) -> list[int]:
+    async with shop.units.reading() as uow:
+        return [line.qty // PIECE for line in await work.to_charge(uow, person)]
+
+
+@pytest.mark.parametrize("plan", [False, True])
+async def test_what_a_scan_said_is_neither_asked_again_nor_overruled(shop: Shop, *, plan: bool) -> None:
+    await two_at_work(shop, plan=plan)
+    scan = CodeScanned(
+        code="CNMG", format="QR", post="poste-1", action="take", qty=PIECE, person="p1", operation="OF1-10"
+    )
+    await shop.say(shop.fact(clock(2), -600), shop.fact(pick(before=5)), shop.fact(scan, 10))
+    assert await charged(shop) == ("p1", "OF1-10")
+    assert await waiting(shop) == []
+
+
+async def test_what_only_went_to_another_place_is_for_no_operation(shop: Shop) -> None:
+    await two_at_work(shop)
+    there = pick(1, before=0, place="A3", item="CNMG", transfer="rack-a/A1", session="s1")
+    gone = pick(before=5, transfer="rack-a/A3", session="s1")
+    await shop.say(shop.fact(clock(1), -600), shop.fact(gone), shop.fact(there))
+    assert await waiting(shop) == []
+
+
+async def test_what_a_person_said_was_taken_is_to_be_charged_as_they_said(shop: Shop) -> None:
+    """An answer to « combien ? » was never offered for charging."""
+    await two_at_work(shop)
+    await shop.say(shop.fact(clock(1), -600), shop.fact(ask()), shop.fact(pick(place="A2", mode="review"), 60))
+    assert await waiting(shop) == []
+    for question, qty in zip(await shop.open(), (-3, -2), strict=True):
+        async with shop.begin() as uow:
+            await stock.correct(uow, question.id, qty * PIECE, "p1")
+    assert await waiting(shop, "p1") == [-2, -3]
+
+
+async def test_what_somebody_takes_later_hides_nothing_of_mine(shop: Shop) -> None:
+    await two_at_work(shop)
+    await shop.say(shop.fact(clock(1), -600), shop.fact(pick(before=5)))
+    end = WorkClocked(action="end", operation="OF1-10", person="p1", post="poste-1")
+    await shop.say(shop.fact(end, 600), shop.fact(clock(2), 700), shop.fact(pick(before=4), 900))
+    assert await waiting(shop, "p1") == [-1]
+    assert await waiting(shop) == [-1, -1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from central.stock import service
 from contracts.facts import StockCounted
-from tests.integration.central.racks.conftest import PIECE, Shop, open_shop, pick
+from tests.integration.central.racks.conftest import PIECE, Shop, open_shop, pick, read
 
 HOUR = 3600
 
@@ -52,6 +53,35 @@ async def test_a_count_in_between_that_agrees_ends_what_the_doubt_explains(shop:
     await shop.say(shop.fact(pick(-1, before=5, mode="review"), 0), shop.fact(pick(-1, before=4), 9 * HOUR))
     await shop.say(shop.fact(counted(5), HOUR))
     assert {(p.kind, p.qty) for p in await shop.open()} == {("doubt", -PIECE), ("ecart", -PIECE)}
+
+
+@pytest.mark.parametrize(("seen", "asked"), [(4, []), (3, [-1]), (5, [1])])
+async def test_a_doubt_from_before_a_count_hides_nothing_after_it(shop: Shop, seen: int, asked: list[int]) -> None:
+    """What went missing after the count was taken for the doubt's piece."""
+    await shop.say(shop.fact(pick(-1, before=5, mode="review"), 0), shop.fact(counted(4), HOUR))
+    await shop.say(shop.fact(read(seen), 2 * HOUR))
+    assert [p.qty // PIECE for p in await shop.open() if p.kind == "read"] == asked
+
+
+async def test_what_was_counted_leaves_the_list_to_count_and_the_camera_goes_by_the_count(shop: Shop) -> None:
+    await shop.say(shop.fact(pick(-1, before=5, mode="review"), 0))
+    shop.clock.moment += timedelta(hours=25)
+    async with shop.begin() as uow:
+        assert [line.why for line in await service.to_count(uow)] == ["mouvement jamais confirmé"]
+        await service.count(uow, "CNMG", "rack-a/A1", 4 * PIECE, person="p1")
+    async with shop.begin() as uow:
+        assert await service.to_count(uow) == []
+    assert [p.kind for p in await shop.open()] == ["doubt"]
+    assert await shop.level() == (4, 0), "whatever is answered, four were counted"
+    async with shop.begin() as uow:
+        await service.rebuild_levels(uow)
+    assert await shop.level() == (4, 0)
+    later = 26 * HOUR
+    await shop.say(shop.fact(read(3), later))
+    (question,) = [p for p in await shop.open() if p.kind == "read"]
+    async with shop.begin() as uow:
+        await service.refuse(uow, question.id, "p1")
+    assert (await shop.told())[-1] == ("A1", 4)
 
 
 async def test_a_confirmed_doubt_is_a_count_that_an_earlier_movement_explains(shop: Shop) -> None:

@@ -161,6 +161,25 @@ async def test_only_the_newest_picture_of_a_rack_is_there_and_looking_is_written
     assert (viewing.who, viewing.subject) == ("p1", "rack:rack-a")
 
 
+async def test_a_shorter_time_holds_for_the_pictures_that_are_there(shop: Shop, client: httpx.AsyncClient) -> None:
+    await shop.say(shop.fact(pick(before=5, mode="review", crops=ID)))
+    await client.put(f"/api/racks/crops/{ID}", content=pair())
+    shop.settings.racks_doubtful_hours = 2.0
+    for hours, kept in ((0, 1), (2, 0)):
+        shop.clock.moment += timedelta(hours=hours)
+        async with shop.begin() as uow:
+            await crops.purge(uow)
+            assert (await racks.privacy(uow)).kept == kept
+
+
+async def test_an_automatic_pick_told_late_keeps_no_picture_beyond_a_doubts_time(
+    shop: Shop, client: httpx.AsyncClient
+) -> None:
+    shop.clock.moment += timedelta(days=31)
+    await shop.say(shop.fact(pick(before=5, crops=ID)))
+    assert (await client.put(f"/api/racks/crops/{ID}", content=pair())).json() == {"new": False}
+
+
 async def test_labels_come_with_the_pictures_that_are_still_kept(shop: Shop, client: httpx.AsyncClient) -> None:
     await client.put(f"/api/racks/crops/{ID}", content=pair())
     await shop.say(shop.fact(pick(before=5, mode="review", crops=ID)))

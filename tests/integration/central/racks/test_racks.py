@@ -157,7 +157,7 @@ async def outcomes(shop: Shop, right: int, wrong: int, *, after_s: float) -> Non
             uow.session.add(
                 RackOutcome(
                     key=f"doubt:{after_s}:{number}", rack="rack-a", place="rack-a/A1", klass="insert", item="CNMG",
-                    model="slotnet-96-e8ddfd1c+taught-2", kind="doubt", sure=True, right=number < right,
+                    model="slotnet-96-e8ddfd1c+taught-3", kind="doubt", sure=True, right=number < right,
                     at=uow.now + timedelta(seconds=after_s), decided_at=uow.now, decided_by="p1",
                 )
             )  # fmt: skip

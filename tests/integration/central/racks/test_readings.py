@@ -7,6 +7,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -15,7 +16,7 @@ from central.items.service import add_place
 from central.stock import service
 from central.stock.models import Observation
 from central.stock.sweeps import thin_readings
-from contracts.facts import CodeScanned, StockCounted
+from contracts.facts import CodeScanned, RackRead, SlotSeen, StockCounted
 from tests.integration.central.racks.conftest import NOON, PIECE, Shop, ask, open_shop, pick, read
 
 
@@ -170,6 +171,52 @@ async def test_after_a_restocking_one_tap_accepts_and_receipts_are_put_away(shop
     assert found.qty == 15 * PIECE
     assert {p.place: p.qty for p in found.places if p.qty} == {"rack-a/A1": 15 * PIECE}
     assert await shop.level("DNMG") == (7, 0)
+
+
+async def test_a_receipt_put_away_by_one_tap_can_be_taken_back_and_put_away_again(shop: Shop) -> None:
+    """It settled the question as if nobody had answered: nothing of it could be undone."""
+    async with shop.begin() as uow:
+        await add_place(uow, "reception")
+        await service.receive(uow, "CNMG", 2 * PIECE, "reception", at=NOON - timedelta(hours=1), key="r1")
+    await shop.say(shop.fact(read(7, why="restocked"), 10))
+
+    async def by_place() -> dict[str | None, int]:
+        async with shop.units.reading() as uow:
+            return {p.place: p.qty // PIECE for p in (await service.level(uow, "CNMG")).places}
+
+    for _ in range(2):
+        async with shop.begin() as uow:
+            assert await service.accept_differences(uow, "rack-a", "p1") == 1
+        assert await by_place() == {"rack-a/A1": 7, "reception": 0}
+        assert await shop.open() == []
+        async with shop.units.reading() as uow:
+            (answered,) = await service.proposals(uow)
+        assert answered.undo_until is not None
+        async with shop.begin() as uow:
+            await service.undo(uow, answered.id, "p1")
+        assert await by_place() == {"rack-a/A1": 5, "reception": 2}
+        assert [(p.kind, p.qty) for p in await shop.open()] == [("read", 2 * PIECE)]
+    async with shop.begin() as uow:
+        assert (await service.differences(uow, "rack-a"))[0].receipt is not None
+        await service.accept_differences(uow, "rack-a", "p1")
+    shop.clock.moment += timedelta(minutes=11)
+    async with shop.begin() as uow:
+        with pytest.raises(service.NotAllowed):
+            await service.undo(uow, answered.id, "p1")
+
+
+async def test_what_was_received_once_is_put_away_once(shop: Shop) -> None:
+    async with shop.begin() as uow:
+        await add_place(uow, "reception")
+        await service.receive(uow, "CNMG", 2 * PIECE, "reception", at=NOON - timedelta(hours=1), key="r1")
+    other = RackRead(rack="rack-a", why="restocked", slots=[SlotSeen(place="rack-a/A3", item="CNMG", count=2)])
+    await shop.say(shop.fact(read(7, why="restocked"), 10), shop.fact(other, 11))
+    async with shop.begin() as uow:
+        assert [line.receipt is not None for line in await service.differences(uow, "rack-a")] == [True, False]
+        assert await service.accept_differences(uow, "rack-a", "p1") == 2
+    async with shop.units.reading() as uow:
+        places = (await service.level(uow, "CNMG")).places
+    assert {p.place: p.qty // PIECE for p in places} == {"rack-a/A1": 7, "rack-a/A3": 2, "reception": 0}
 
 
 async def kept(shop: Shop) -> list[tuple[float, int]]:

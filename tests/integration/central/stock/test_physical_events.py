@@ -72,7 +72,16 @@ async def _judge(shop: Shop, world: World) -> object:
         truth = {"rack-a/A1": world.truth()[1], "rack-a/A2": world.truth()[2]}
         right = {place: qty for place, qty in moved.items() if qty or place} == truth
         assert right or asked, "wrong and unflagged"
-        pending = sum(q.qty for q in asked if q.kind == "doubt")
+        counted = [
+            (o.place, o.at)
+            for o in world.observations
+            if o.nature == "count" or (o.before is not None and not o.review)
+        ]
+        pending = sum(
+            q.qty
+            for q in asked
+            if q.kind == "doubt" and not any(_PLACES[p] == names.get(q.place_id) and at > q.at for p, at in counted)
+        )
         assert level.pending == pending
         return levels, level.qty, sorted((q.kind, q.at, q.qty) for q in asked)
 

@@ -32,6 +32,16 @@ def test_two_persons_named_for_one_movement_are_asked() -> None:
     assert question.kind == "pairing"
 
 
+def test_a_corrected_quantity_of_unknown_place_is_what_is_booked() -> None:
+    """The number that a person typed was taken as a yes."""
+    said = [*opening(), told(1, 0)]
+    asked = [q.key for q in match(said).questions if q.kind == "unplaced"]
+    assert asked == ["place:1"]
+    for qty, left in ((-3000, -3000), (0, 0)):
+        outcome = match(said, {"place:1": Decision("corrected", qty)})
+        assert (outcome.levels().get(0, 0), outcome.questions) == (left, ())
+
+
 def test_a_refused_pair_stays_two_and_a_confirmed_one_stays_one() -> None:
     said = [*opening(), seen(1, 0), told(2, HOUR)]
     assert match(said).levels()[1] == STOCK - 1000

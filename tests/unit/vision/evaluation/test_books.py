@@ -77,7 +77,9 @@ def test_a_rack_that_is_not_learnt_is_a_result_and_its_places_are_silent() -> No
 def test_a_week_is_what_its_faults_leave() -> None:
     none = availability({}, weeks=5, rates=())
     assert none == {"mean": 1.0, "worst_of_20": 1.0}
-    always = availability({}, weeks=20, rates=(Rate("covered", 10_000, 3600.0),))
+    unseen = availability({}, weeks=20, rates=(Rate("dirt", 10_000, 3600.0),))
+    assert unseen["mean"] == 1.0, "what does not make it blind costs nothing"
+    always = availability({"covered": 0.0}, weeks=20, rates=(Rate("covered", 10_000, 3600.0),))
     assert always["mean"] == 0.0
     usual = availability({"covered": 5.0}, weeks=200)
     assert 0.9 < usual["worst_of_20"] <= usual["mean"] < 1.0
@@ -85,6 +87,11 @@ def test_a_week_is_what_its_faults_leave() -> None:
 
 def test_what_never_came_back_weighs() -> None:
     back = measured_back(
-        [result("covered", None), result("moved", 3.0, codes=()), result("moved", 9.0, codes=("moved",))]
+        [
+            result("covered", None),
+            result("moved", 3.0),
+            result("dirt", 0.0, codes=()),
+            result("moved", 9.0, codes=("moved",)),
+        ]
     )
     assert back == {"covered": 3600.0, "moved": 3.0, "moved far": 9.0}

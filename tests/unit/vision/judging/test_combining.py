@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from vision.appearance import Comparison
 from vision.judging.classes import MOST, STATES, STEPS
 from vision.judging.combining import Doubts, combine, joint
 from vision.judging.net import Answer, Distribution, Limits
-from vision.judging.taught import Finding
+from vision.judging.taught import KNOWN_LOOK, Finding
 
 LIMITS = Limits(auto=0.8, credit=0.95, quiet=0.6, seen=0.5)
 SAME = Comparison(0.0, 0.0, 0.0)
@@ -106,10 +108,21 @@ def test_a_place_of_presence_is_there_or_not() -> None:
     assert said(1, answer(1, 0), LOST, Doubts(presence=True)).mode == "auto"
 
 
-def test_a_thing_that_is_read_wrongly_needs_the_looks() -> None:
-    net = answer(4, 3, known=False)
+def test_what_is_miscounted_alike_in_both_pictures_cancels_out() -> None:
+    net = replace(answer(4, 3), before=at(MOST + 1, 5), after=at(MOST + 1, 4))
+    finding = said(4, net, LOST)
+    assert (finding.before, finding.after, finding.mode) == (4, 3, "auto")
+
+
+def test_a_thing_that_is_read_as_nobody_knows_what_needs_the_looks() -> None:
+    blurred = np.full(MOST + 1, 1 / (MOST + 1))
+    net = replace(answer(4, 3), before=blurred, after=blurred)
     assert said(4, net, LOST).mode == "review"
     assert said(4, net, LOST, taught=Finding(4, 3, 0.95, "auto", "matches its taught look")).mode == "auto"
+
+
+def test_a_difference_that_contradicts_the_change_is_for_review() -> None:
+    assert said(4, answer(4, 3, known=False), LOST).mode == "review"
 
 
 def test_a_place_without_a_count_is_read_or_not() -> None:
@@ -131,3 +144,9 @@ def test_what_came_must_be_surer_than_what_left() -> None:
 def test_what_came_to_an_empty_place_in_other_colours_than_its_item_is_asked_about() -> None:
     strange = Finding(0, None, 0.3, "ask", "not its item", "foreign", "foreign", 1, settled=False)
     assert said(0, answer(0, 1), CAME, taught=strange).mode == "ask"
+
+
+def test_a_look_that_is_known_with_as_many_contradicts_the_network() -> None:
+    known = Finding(4, 4, KNOWN_LOOK, "none", "matches its taught look")
+    assert said(4, answer(4, 3), LOST, taught=known).mode == "review"
+    assert said(4, answer(4, 3), LOST, taught=replace(known, confidence=0.8)).mode == "auto"

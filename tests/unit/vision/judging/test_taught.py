@@ -14,7 +14,7 @@ import pytest
 from contracts.racks import SlotKind
 from vision.judging.crops import Crop
 from vision.judging.port import MemoryProblemError, SlotMemory
-from vision.judging.taught import TaughtJudge
+from vision.judging.taught import TaughtJudge, nearest_looks
 from vision.slots import Slot
 
 CORNERS = np.array([[20, 20], [140, 20], [140, 140], [20, 140]], np.float32)
@@ -151,3 +151,21 @@ def test_a_damaged_memory_is_named(judge: TaughtJudge, spoil: Any) -> None:
     spoil(raw)
     with pytest.raises(MemoryProblemError, match="A1"):
         judge.load(SLOT, raw)
+
+
+def test_a_place_that_looks_as_it_did_with_as_many_is_known(judge: TaughtJudge) -> None:
+    """A stray thing lay there, a person said that nothing had come, and it is taken away."""
+    clean, strayed = taught(judge, ONE), judge.learn(SLOT, crops(ONE, TWO), 1)
+    memory = replace(strayed, looks={1: clean.look})
+    said = judge.judge(SLOT, memory, crops(ONE, seed=4))
+    assert (said.mode, said.after) == ("none", 1)
+    assert judge.judge(SLOT, strayed, crops(ONE, seed=4)).mode != "none"
+
+
+def test_how_a_place_looked_before_it_changed_stays_known_and_no_more_than_three_looks(judge: TaughtJudge) -> None:
+    memory = taught(judge, ONE)
+    gone = judge.judge(SLOT, memory, crops(seed=1)).memory
+    assert set(gone.looks) == {0, 1}
+    assert gone.looks[1] is memory.look
+    many = dict.fromkeys(range(9), memory.look)
+    assert set(nearest_looks(many, 4)) == {3, 4, 5}

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.vision.placing.conftest import (
     BEYOND,
+    IDS,
     Camera,
     Shots,
     Watch,
@@ -18,6 +19,7 @@ from tests.unit.vision.placing.conftest import (
     push,
 )
 from vision.detectors.base import Frame
+from vision.fiducials import find_markers
 from vision.registration import Registration
 
 INNER = [(102.0, 57.0), (858.0, 57.0), (858.0, 483.0), (102.0, 483.0)]
@@ -129,6 +131,20 @@ def test_a_pushed_camera_is_asked_and_nothing_is_judged_meanwhile(
     watch.health.follow(registration.homography)
     watch.outline.place(registration.homography)
     assert watch.see(noisy(picture), 3)[-1].code == "ok"
+
+
+def test_markers_that_lie_beyond_the_picture_since_it_was_pushed_are_not_waited_for(
+    drawer: Watch, scene: Frame
+) -> None:
+    pose = push(-260, 60, deg=6)
+    drawer.see(noisy(scene), 1)
+    half = np.diag([0.5, 0.5, 1.0])
+    drawer.health.follow(half @ pose @ np.linalg.inv(half))
+    drawer.outline.place(half @ pose @ np.linalg.inv(half))
+    picture = drawer.outline.cut(halved(Camera(pose=pose).shoot()))
+    assert len(find_markers(picture, IDS)) == 1
+    assert drawer.see(noisy(picture), 3)[-1].drawer == "open"
+    assert drawer.see(shot(Camera(pose=pose), slid(400)), 3, still=False)[-1].drawer != "open"
 
 
 def test_a_drawer_left_ajar_in_a_cabinet_that_is_seen_is_not_asked(drawer: Watch, scene: Frame) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.unit.vision.watching.bench import Bench, FakeJudge, polygon, rack
 from vision.detectors.none import NoDetector
+from vision.gate import Reach
 from vision.timing import SessionFilm
 from vision.watching import RackWatcher, asks
 
@@ -43,6 +44,18 @@ def test_a_hand_that_stays_in_a_heap_is_asked_about_even_when_nothing_looks_othe
     assert asked(made, since) == ["A2"]
 
 
+def test_fingers_that_reach_on_beyond_a_heap_were_in_it_when_nothing_else_is_told() -> None:
+    made = bench()
+    since = len(made.said)
+    for y in (230, 190, 150, 100):
+        made.show(1, (160, y))
+    made.show(6, (160, 58))
+    for y in (100, 150, 190, 230):
+        made.show(1, (160, y))
+    made.show(10)
+    assert asked(made, since) == ["A2"]
+
+
 def test_an_arm_that_comes_by_is_not_asked_about() -> None:
     assert sweep(bench()) == []
 
@@ -55,15 +68,20 @@ def test_a_heap_that_was_asked_about_is_compared_with_how_it_lies_since() -> Non
     assert sweep(made) == []
 
 
+def ends(*at: tuple[float, float]) -> list[list[Reach]]:
+    """Arms from the lower edge."""
+    return [[Reach((x, 200.0), (x, y))] for x, y in at]
+
+
 def test_only_an_end_at_rest_dwells() -> None:
     place = np.array(polygon(0), np.float32)
     film = SessionFilm()
     for k in range(10):
-        film.rest_at(k / 10, [(20.0 + 9 * k, 100.0)])
+        film.rest_at(k / 10, ends((20.0 + 9 * k, 100.0)))
     assert film.dwelt(place) == 0.0
     film = SessionFilm()
     for k, x in enumerate((200, 60, 61, 62, 60, 200)):
-        film.rest_at(k / 10, [(float(x), 100.0)])
+        film.rest_at(k / 10, ends((float(x), 100.0)))
     assert round(film.dwelt(place), 3) == 0.3
 
 
@@ -71,5 +89,19 @@ def test_two_ends_are_told_apart() -> None:
     place = np.array(polygon(2), np.float32)
     film = SessionFilm()
     for k in range(5):
-        film.rest_at(k / 10, [(40.0, 100.0 + 20 * k), (260.0, 100.0)])
+        film.rest_at(k / 10, ends((40.0, 100.0 + 20 * k), (260.0, 100.0)))
     assert round(film.dwelt(place), 3) == 0.4
+
+
+def test_an_arm_that_meets_the_border_twice_came_in_where_it_was_seen_to() -> None:
+    beyond, root = np.array(polygon(2), np.float32), np.array(polygon(0), np.float32)
+    either = [[Reach((40.0, 0.0), (260.0, 100.0)), Reach((260.0, 200.0), (60.0, 60.0))]]
+    film = SessionFilm()
+    film.rest_at(0.0, [[Reach((45.0, 0.0), (70.0, 20.0))]])
+    for k in range(1, 5):
+        film.rest_at(k / 10, either)
+    assert (round(film.dwelt(beyond), 3), film.dwelt(root)) == (0.3, 0.0)
+    film = SessionFilm()
+    for k in range(5):
+        film.rest_at(k / 10, either)
+    assert (round(film.dwelt(beyond), 3), round(film.dwelt(root), 3)) == (0.4, 0.4)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.unit.vision.watching.bench import Bench, rack, told
+from tests.unit.vision.watching.bench import Bench, FakeJudge, rack, told
 from vision.detectors.none import NoDetector
 from vision.memory import SnapshotError
 from vision.sessions import Event, State
@@ -172,3 +172,15 @@ def test_phase_correlation_leaves_the_reference_alone() -> None:
     before = gate.reference.copy()
     gate.displacement(gate.look(bench.picture()).band)
     assert np.array_equal(before, gate.reference)
+
+
+def test_a_person_who_says_that_nothing_came_leaves_the_place_its_former_look() -> None:
+    """What lies there now may be a stray thing that will go again."""
+    bench = Bench(RackWatcher(rack(), NoDetector(), judge=FakeJudge()))
+    bench.show(8)
+    memories = bench.watcher.places._memories
+    before = memories["A1"].look
+    bench.watcher.set_count("A1", 1)
+    assert memories["A1"].looks[1] is before
+    bench.watcher.set_count("A1", 2)
+    assert 2 not in memories["A1"].looks or memories["A1"].looks[2] is not before
