@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime
 
 import cv2
 import numpy as np
@@ -47,12 +48,11 @@ def test_a_second_frame_does_not_hide_behind_a_small_first(monkeypatch: pytest.M
 
 
 def test_the_rack_shows_no_bomb() -> None:
-    from datetime import UTC, datetime
-
+    at = datetime(2026, 5, 4, tzinfo=UTC)
     pictures = Pictures()
     with pytest.raises(BadPictureError):
-        pictures.bring("rack-a", says(picture(), 65_500, 65_500), datetime(2026, 5, 4, tzinfo=UTC))
-    assert pictures.newest("rack-a") is None
+        pictures.bring("rack-a", says(picture(), 65_500, 65_500), at)
+    assert pictures.newest("rack-a", at) is None
 
 
 @given(st.binary(max_size=300))
