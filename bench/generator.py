@@ -1,9 +1,10 @@
 """The load: publishes the mix at a steady rate as many agents would, one envelope a message, and listens to
-acks and to the page.
+acks and to the page. Each agent has its own connection.
 
 Its own process, so that it does not share an interpreter with what it measures:
-``python -m bench.generator BROKER_PORT CENTRE_PORT RATE SECONDS`` (CENTRE_PORT 0: only publish, for the plain
-peer). Prints one JSON line.
+``python -m bench.generator BROKER_PORT CENTRE_PORT RATE SECONDS [DEVICES]`` (CENTRE_PORT 0: only publish, for the plain
+peer). DEVICES: a folder with an identity for each agent and the page's ``cookie``; all goes over TLS then. Prints one
+JSON line.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import contextlib
 import gc
 import json
 import secrets
+import ssl
 import sys
 import time
 from collections import deque
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,14 +30,17 @@ from bench.traffic import AGENTS, SITE, Size, agent_name, mix, wrap
 from contracts import topics
 from contracts.control import Ack
 from contracts.envelope import Stream, encode
+from edge_agents.identity import Identity
 
 _TICK_S = 0.005
 _DRAIN_S = 120.0
 
 
 class Load:
-    def __init__(self, centre_port: int) -> None:
+    def __init__(self, centre_port: int, devices: Path | None = None) -> None:
         self.centre_port = centre_port
+        self.devices = devices
+        self.clients: list[Client] = []
         self.boots = [secrets.token_hex(8) for _ in range(AGENTS)]
         self.seqs: dict[tuple[int, Stream], int] = {}
         self.unacked: dict[tuple[str, str], deque[tuple[int, float]]] = {}
@@ -44,33 +50,31 @@ class Load:
         """Last state of each machine: one that says the same again moves no tile, and is not waited for on the page."""
         self.to_page: list[float] = []
         self.published = 0
-        self.connected = asyncio.Event()
-        self.present = asyncio.Event()
+        self.told: set[Client] = set()
+        """Those that have heard that the centre is present; their acks are heard from then on."""
+        self.connect_ms: list[float] = []
         self.last_ack = 0.0
 
     async def run(self, broker_port: int, rate: float, seconds: float) -> dict[str, Any]:
-        client = Client(f"generator-{secrets.token_hex(4)}")
-        client.on_connect = lambda *_: self.connected.set()
-        client.on_message = self._heard
-        await client.connect("127.0.0.1", broker_port)
-        await self.connected.wait()
+        for agent in range(AGENTS):
+            self.clients.append(await self._connect(agent, broker_port))
         page: asyncio.Task[None] | None = None
         if self.centre_port:
-            client.subscribe(topics.presence(SITE), qos=1)
-            client.subscribe(topics.ack(SITE, "+"), qos=1)
-            async with asyncio.timeout(30):
-                await self.present.wait()
+            async with asyncio.timeout(60):
+                while len(self.told) < AGENTS:  # noqa: ASYNC110  # many connections, one poll
+                    await asyncio.sleep(0.05)
             listening = asyncio.Event()
             page = asyncio.create_task(self._listen(listening))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await listening.wait()
         gc.freeze()
-        began = time.perf_counter()
-        behind = await self._publish(client, rate, seconds)
+        began, cpu = time.perf_counter(), time.process_time()
+        behind = await self._publish(rate, seconds)
         sent_in = time.perf_counter() - began
         if self.centre_port:
             await self._drain()
         settled_in = (self.last_ack or time.perf_counter()) - began
+        cpu = time.process_time() - cpu
         if page is not None:
             await asyncio.sleep(1.0)
             page.cancel()
@@ -78,20 +82,48 @@ class Load:
                 await page
         else:
             await asyncio.sleep(2.0)
-        await client.disconnect()
+        over = self._over()
+        for client in self.clients:
+            await client.disconnect()
         waiting = sum(len(queue) for queue in self.unacked.values())
         return {
             "published": self.published,
             "published_per_s": round(self.published / sent_in),
             "generator_behind_ms": round(behind * 1000),
+            "generator_cpu_s": round(cpu, 2),
+            "tls": over,
+            "connect": quantiles(self.connect_ms),
             "unacked_at_end": waiting if self.centre_port else None,
+            "settled_s": round(settled_in, 2),
             "settled_per_s": round((self.published - waiting) / settled_in) if self.centre_port else None,
             "lag_at_end_ms": round(max(0.0, settled_in - sent_in) * 1000) if self.centre_port else None,
             "publish_to_commit_ack": quantiles(self.to_commit),
             "publish_to_page": quantiles(self.to_page),
         }
 
-    async def _publish(self, client: Client, rate: float, seconds: float) -> float:
+    async def _connect(self, agent: int, broker_port: int) -> Client:
+        client = Client(agent_name(agent))
+        accepted = asyncio.Event()
+        client.on_connect = lambda *_: accepted.set()
+        client.on_message = self._heard
+        context = None if self.devices is None else Identity.load(self.devices / agent_name(agent)).context()
+        began = time.perf_counter()
+        async with asyncio.timeout(60):
+            await client.connect("127.0.0.1", broker_port, ssl=context or False)
+            await accepted.wait()
+        self.connect_ms.append((time.perf_counter() - began) * 1000)
+        if self.centre_port:
+            client.subscribe(topics.ack(SITE, agent_name(agent)), qos=1)
+            client.subscribe(topics.presence(SITE), qos=1)
+        return client
+
+    def _over(self) -> str | None:
+        """What the line to the broker speaks; None: in the clear."""
+        transport = self.clients[0]._connection._transport  # noqa: SLF001  # the library has no other way to ask
+        over = transport.get_extra_info("ssl_object")
+        return None if over is None else f"{over.version()} {over.cipher()[0]}"
+
+    async def _publish(self, rate: float, seconds: float) -> float:
         """Publish on schedule; how far behind the schedule the generator itself ever was, in seconds."""
         streams = [mix(agent, Size.of(rate), agent) for agent in range(AGENTS)]
         began = time.perf_counter()
@@ -100,12 +132,12 @@ class Load:
             due = min(total, int((time.perf_counter() - began) * rate) + 1)
             worst = max(worst, (due - made - rate * _TICK_S) / rate)
             while made < due:
-                self._one(client, made % AGENTS, streams[made % AGENTS])
+                self._one(made % AGENTS, streams[made % AGENTS])
                 made += 1
             await asyncio.sleep(_TICK_S)
         return worst
 
-    def _one(self, client: Client, agent: int, stream: Any) -> None:
+    def _one(self, agent: int, stream: Any) -> None:
         planned = next(stream)
         key = (agent, planned.stream)
         seq = self.seqs[key] = self.seqs.get(key, 0) + 1
@@ -116,12 +148,12 @@ class Load:
             self.states[planned.body.machine] = planned.body.state
             self.unseen.setdefault(f"machine:{planned.body.machine}", deque()).append((fact.ts, now))
         topic = topics.facts if planned.stream == "facts" else topics.samples
-        client.publish(topic(SITE, agent_name(agent)), encode(fact), qos=1)
+        self.clients[agent].publish(topic(SITE, agent_name(agent)), encode(fact), qos=1)
         self.published += 1
 
-    def _heard(self, _client: Client, topic: str, payload: bytes, _qos: int, _properties: Any) -> int:
+    def _heard(self, client: Client, topic: str, payload: bytes, _qos: int, _properties: Any) -> int:
         if topic == topics.presence(SITE):
-            self.present.set()
+            self.told.add(client)
             return 0
         ack = msgspec.json.decode(payload, type=Ack)
         queue = self.unacked.get((ack.boot, ack.stream))
@@ -134,8 +166,16 @@ class Load:
 
     async def _listen(self, listening: asyncio.Event) -> None:
         """One page: reads server-sent events; a state is on the page when its machine's tile is as new as it."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.centre_port, limit=2**22)
-        writer.write(b"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n")
+        port, context, cookie = self.centre_port, None, ""
+        if self.devices is not None:
+            browser = Identity.load(self.devices / agent_name(0))
+            port, context = browser.card.https_port, ssl.create_default_context(cafile=browser.ca)
+            cookie = f"Cookie: {(self.devices / 'cookie').read_text()}\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22, ssl=context)
+        asked = f"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/event-stream\r\n{cookie}\r\n"
+        writer.write(asked.encode())
+        if b" 200 " not in (answer := await reader.readline()):
+            raise RuntimeError(f"the page is refused: {answer!r}")
         while line := await reader.readline():
             listening.set()
             if line.startswith(b"data: "):
@@ -158,8 +198,9 @@ class Load:
 
 
 def main() -> None:
-    broker_port, centre_port, rate, seconds = sys.argv[1:]
-    figures = asyncio.run(Load(int(centre_port)).run(int(broker_port), float(rate), float(seconds)))
+    broker_port, centre_port, rate, seconds, *devices = sys.argv[1:]
+    load = Load(int(centre_port), Path(devices[0]) if devices else None)
+    figures = asyncio.run(load.run(int(broker_port), float(rate), float(seconds)))
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

@@ -30,6 +30,30 @@ def ingest(rates: str, seconds: float, databases: str, peer: bool, as_json: bool
 
 
 @command.command()
+@click.option("--rates", default="1000,10000", show_default=True, help="Facts a second, comma-separated.")
+@click.option("--seconds", default=8.0, show_default=True, help="Length of each run.")
+@click.option("--pairs", default=3, show_default=True, type=click.IntRange(min=1), help="Of runs: plain, then secure.")
+@click.option("--databases", default="sqlite,postgresql", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def trust(rates: str, seconds: float, pairs: int, databases: str, as_json: bool) -> None:
+    """The same facts in the clear and over TLS with rights and accounts, in turns: what that costs."""
+    from bench.trust import lines, run
+
+    _show(run([int(r) for r in rates.split(",")], seconds, pairs, databases.split(",")), as_json, lines)
+
+
+@command.command()
+@click.option("--sign-ins", default=50, show_default=True, type=click.IntRange(min=1))
+@click.option("--entries", default=100_000, show_default=True, type=click.IntRange(min=1000), help="Acts written.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def journal(sign_ins: int, entries: int, as_json: bool) -> None:
+    """Signing in by password; the journal written, and walked again by `copeau admin verify`."""
+    from bench.journal import run
+
+    _show(run(sign_ins, entries), as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
+
+
+@command.command()
 @click.option("--rates", default="1000x10,1000x20,1000x25", show_default=True, help="Tags x Hz, comma-separated.")
 @click.option("--seconds", default=15.0, show_default=True, help="Length of each window.")
 @click.option("--gateway", type=click.Path(exists=True, path_type=Path), help="thingsboard-gateway's program, as peer.")

@@ -49,6 +49,12 @@ class Broker:
             self.wait()
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of the running broker, or of the shop's script that runs it."""
+        assert self._process is not None
+        return self._process.pid
+
     def wait(self, patience_s: float = 15.0) -> None:
         """Until it accepts connections. Raises RuntimeError with its log, TimeoutError."""
         deadline = time.monotonic() + patience_s
