@@ -58,6 +58,7 @@ from central.racks import routes as racks_routes
 from central.racks import sweeps as racks_sweeps
 from central.racks.pictures import Pictures
 from central.racks.vault import make_key
+from central.signing.verifying import check as check_signatures
 from central.stock import consumers as stock_consumers
 from central.stock import routes as stock_routes
 from central.stock import sweeps as stock_sweeps
@@ -148,7 +149,7 @@ class Centre:
         self.notebook = fleet.Notebook()
         self.trust: Trust | None = None
         """From `open` on, where anything goes over TLS."""
-        self.journal = Keeper(self.units, _alarm)
+        self.journal = Keeper(self.units, _alarm, [check_signatures])
         self._is_open = False
         self.link.on_message = self._route
         self.link.on_up(self.live.wake)

@@ -17,6 +17,7 @@ import central.people.models
 import central.privacy.models
 import central.programmes.models
 import central.racks.models
+import central.signing.models
 import central.stock.models
 import central.work.models  # noqa: F401  # imported for their tables
 from central.core.types import Base

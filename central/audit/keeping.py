@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from sqlalchemy.exc import DBAPIError
 
 from central.audit import anchors, service
-from central.audit.verifying import Report, verify
+from central.audit.verifying import Check, Report, verify
 from central.core.secrets import OpenFileError
 from central.core.settings import Settings
 from central.core.uow import UnitOfWork, Units
@@ -27,11 +27,12 @@ ALERT: Final = "audit.broken"
 
 
 class Keeper:
-    """One per centre. `report` is the last whole check, for the page."""
+    """One per centre. `report` is the last whole check, for the page; `checks` are other features' part of it."""
 
-    def __init__(self, units: Units, alarm: Alarm) -> None:
+    def __init__(self, units: Units, alarm: Alarm, checks: Sequence[Check] = ()) -> None:
         self._units = units
         self._alarm = alarm
+        self._checks = checks
         self._signer: anchors.Signer | None = None
         self._day: date | None = None
         self._end: tuple[int, str] | None = None
@@ -90,7 +91,7 @@ class Keeper:
     async def check(self) -> Report:
         """Walk the whole journal; what is wrong is an alert, and the check itself an entry."""
         async with self._units.reading() as uow:
-            self.report = report = await verify(uow, self.exported)
+            self.report = report = await verify(uow, self.exported, self._checks)
         async with self._units.begin() as uow:
             await service.record(
                 uow, who="system", what="audit.verify", subject="journal", entries=report.entries, hash=report.hash,

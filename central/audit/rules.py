@@ -22,7 +22,7 @@ SEALED: Final = "sealed"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-Kind: TypeAlias = Literal["changed", "removed", "truncated", "rewritten", "note", "anchor", "head"]
+Kind: TypeAlias = Literal["changed", "removed", "truncated", "rewritten", "note", "anchor", "head", "signature"]
 
 
 class Entry(NamedTuple):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import func, select
 
@@ -18,6 +18,17 @@ from central.core.uow import UnitOfWork
 _AT_ONCE: Final = 2000
 
 
+class Checked(NamedTuple):
+    """What another feature found of what it keeps beside the journal."""
+
+    what: str
+    how_many: int
+    findings: list[rules.Finding]
+
+
+Check: TypeAlias = Callable[[UnitOfWork], Awaitable[Checked]]
+
+
 @dataclass(slots=True)
 class Report:
     entries: int = 0
@@ -26,6 +37,8 @@ class Report:
     notes_erased: int = 0
     anchors: int = 0
     """Of the database and of the files given, each counted once."""
+    beside: dict[str, int] = field(default_factory=dict)
+    """What was checked besides, and how many: ``signatures``."""
     findings: list[rules.Finding] = field(default_factory=list)
 
     @property
@@ -33,8 +46,10 @@ class Report:
         return not self.findings
 
 
-async def verify(uow: UnitOfWork, files: Sequence[Path] = ()) -> Report:
-    """Walk everything. `files` are exported anchors kept elsewhere; raises OSError when one cannot be read."""
+async def verify(uow: UnitOfWork, files: Sequence[Path] = (), checks: Sequence[Check] = ()) -> Report:
+    """Walk everything. `files` are exported anchors kept elsewhere; raises OSError when one cannot be read. `checks`
+    are other features' own.
+    """
     report = Report()
     marks = await _marks(uow, files, report)
     chain = rules.Chain(marks)
@@ -48,6 +63,10 @@ async def verify(uow: UnitOfWork, files: Sequence[Path] = ()) -> Report:
     chain.end()
     erased = await uow.session.scalar(select(func.count()).where(AuditNote.erased_by.is_not(None)))
     report.last, report.hash, report.notes_erased = chain.last, chain.hash, erased or 0
+    for check in checks:
+        checked = await check(uow)
+        report.beside[checked.what] = checked.how_many
+        report.findings += checked.findings
     report.findings = sorted([*report.findings, *chain.findings], key=lambda f: (f.id, f.kind))
     return report
 

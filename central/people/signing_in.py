@@ -85,7 +85,7 @@ class Door:
             until = await self.wait(uow, person, caller)
             if until is None:
                 attempt = await self.note(uow, person, caller)
-                fine = await self._is_code(uow, person, code)
+                fine = await self.is_code(uow, person, code)
                 await self.settle(uow, attempt, "ok" if fine else "code")
                 cookie = await self._finish(uow, person, session, caller) if fine else None
         if until is not None:
@@ -198,7 +198,8 @@ class Door:
             await audit.record(uow, who=person, what="people.sign_in", subject=f"person:{person}")
         return SignedIn(person, cookie, "code" if owes else "")
 
-    async def _is_code(self, uow: UnitOfWork, person: str, code: str) -> bool:
+    async def is_code(self, uow: UnitOfWork, person: str, code: str) -> bool:
+        """An authenticator's code or a recovery code of this person, which is used up by it."""
         account = await uow.session.get(Account, person)
         if account is None:
             return False

@@ -45,9 +45,9 @@ PERSON_COLUMNS: Final = tuple(
         "cn_version.created_by", "cn_version.decided_by", "machine_command.person", "machine_guard_rearm.person",
         "parts_assigned.by", "passkey.person", "post_session.person", "rack.person", "rack_command.person",
         "rack_description.by", "rack_mode.person", "rack_model.added_by", "rack_outcome.decided_by",
-        "rack_rollout.by", "recovery_code.person", "sign_in.person", "stock_charges.by", "stock_charges.person",
-        "stock_movements.person", "stock_observations.person", "stock_proposals.decided_by", "work_conflict.person",
-        "work_conflict.settled_by",
+        "rack_rollout.by", "recovery_code.person", "sign_in.person", "signature.person", "stock_charges.by",
+        "stock_charges.person", "stock_movements.person", "stock_observations.person", "stock_proposals.decided_by",
+        "work_conflict.person", "work_conflict.settled_by",
     )
 )  # fmt: skip
 """Every column that holds the id of a person; a test compares it with the models."""

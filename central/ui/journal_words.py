@@ -74,6 +74,7 @@ _VERBS: Final[dict[str, str]] = {
     "work.assign_parts": "Pièces affectées",
     "work.charge": "Prise imputée",
     "work.clock": "Pointage saisi",
+    "work.sector": "Secteur d’un OF changé",
     "work.settle_conflict": "Conflit réglé",
 }
 _THINGS: Final[dict[str, str]] = {
@@ -84,6 +85,7 @@ _THINGS: Final[dict[str, str]] = {
     "machine": "machine",
     "observation": "mouvement",
     "operation": "opération",
+    "order": "OF",
     "person": "personne",
     "programme": "programme",
     "rack": "rayonnage",

@@ -13,8 +13,10 @@ from central.alerts import service as alerts
 from central.core.uow import Outgoing, UnitOfWork
 from central.inbox import quarantine
 from central.items import service as items
+from central.signing import service as signing
 from central.stock import service as stock
 from central.ui.templating import render
+from central.work import service as work
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,22 @@ class Waiting:
     alerts: int = 0
     proposals: int = 0
     quarantine: int = 0
+    marked: bool = False
+    """There are orders that ask for signatures."""
+    to_sign: int = 0
 
 
 NOBODY = Waiting()
 
 
 async def waiting(uow: UnitOfWork) -> Waiting:
+    marked = await work.any_marked(uow)
     return Waiting(
         alerts=sum(alert.acknowledged_at is None for alert in await alerts.open_alerts(uow)),
         proposals=await stock.count_open(uow),
         quarantine=await quarantine.count_open(uow) + len(await items.unknown_codes(uow)),
+        marked=marked,
+        to_sign=await signing.count_waiting(uow) if marked else 0,
     )
 
 

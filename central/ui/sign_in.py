@@ -41,7 +41,7 @@ async def enter(request: Request, login: Text = "", password: Secret = "", vers:
     try:
         signed = await door_of(request).enter(login, password, caller)
     except NotSignedIn as refused:
-        return await _refused(request, refused, caller.address)
+        return await not_signed_in(request, refused, caller.address)
     return _let_in(request, signed, inside(vers))
 
 
@@ -59,7 +59,7 @@ async def show_code(request: Request, code: Text = "") -> Response:
     try:
         signed = await door_of(request).show_code(identity.person or "", identity.session or "", code, caller)
     except NotSignedIn as refused:
-        return await _refused(request, refused, caller.address)
+        return await not_signed_in(request, refused, caller.address)
     return _let_in(request, signed, "/")
 
 
@@ -116,7 +116,7 @@ async def _half_in(request: Request) -> Identity:
     return identity
 
 
-async def _refused(request: Request, refused: NotSignedIn, address: str) -> Response:
+async def not_signed_in(request: Request, refused: NotSignedIn, address: str) -> Response:
     """In the form that asked. Whoever must wait is an alert: somebody guesses, or somebody needs help."""
     text = str(refused)
     if refused.until is not None:

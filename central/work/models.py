@@ -20,6 +20,8 @@ class WorkOrder(Base):
     label: Mapped[str] = mapped_column(String(200), default="")
     quantity: Mapped[int]
     due: Mapped[date | None]
+    sector: Mapped[str] = mapped_column(String(12), default="civil", server_default="civil")
+    """`central.work.sectors.Sector`."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

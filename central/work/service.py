@@ -52,9 +52,11 @@ from central.work.reads import (
     unassigned_parts,
 )
 from central.work.recompute import count_again, recompute
+from central.work.sectors import SECTORS, OrderRow, Sector, any_marked, find_orders, set_sector
 from contracts.facts import ClockingAction
 
 __all__ = [
+    "SECTORS",
     "ClockingView",
     "ConflictView",
     "Debit",
@@ -64,18 +66,22 @@ __all__ = [
     "MachineParts",
     "OperationDetail",
     "OperationView",
+    "OrderRow",
     "OrderView",
     "PostCopy",
     "Running",
+    "Sector",
     "Summary",
     "ToCharge",
     "UnassignedParts",
     "add_operation",
     "add_order",
+    "any_marked",
     "assign_parts",
     "charge_to",
     "clock",
     "conflicts",
+    "find_orders",
     "forget_programme",
     "loads",
     "machine_load",
@@ -90,6 +96,7 @@ __all__ = [
     "set_counting",
     "set_programme",
     "set_programme_yield",
+    "set_sector",
     "settle_conflict",
     "summary",
     "to_charge",
@@ -110,8 +117,9 @@ class Debit:
 
 
 async def add_order(
-    uow: UnitOfWork, code: str, *, quantity: int, article: str = "", label: str = "", due: date | None = None
-) -> None:
+    uow: UnitOfWork, code: str, *, quantity: int, article: str = "", label: str = "", due: date | None = None,
+    sector: Sector = "civil", by: str = "system",
+) -> None:  # fmt: skip
     """A new OF. Raises ValueError when the code exists or the quantity is not positive."""
     if quantity < 1:
         raise ValueError(f"{code} : la quantité doit être au moins 1.")
@@ -119,6 +127,7 @@ async def add_order(
         raise ValueError(f"L'OF {code} existe déjà.")
     uow.session.add(WorkOrder(code=code, article=article, label=label, quantity=quantity, due=due, created_at=uow.now))
     await uow.session.flush()
+    await set_sector(uow, code, sector, by=by)
     uow.tell("work")
 
 

@@ -25,7 +25,8 @@ _DATABASE = click.option("--database", "database_url", help="sqlite:///path or p
 )
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON line.")
 def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> None:
-    """Walk the whole journal: any change, removal, reordering or truncation is named; exits 1 then.
+    """Walk the whole journal: any change, removal, reordering or truncation is named, and any
+    signature that is not what was signed; exits 1 then.
 
     Reads only, and may run while the centre does. Without --anchors it trusts what lies on this machine.
     """
@@ -34,6 +35,7 @@ def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> 
     from central.audit.verifying import verify as walk
     from central.core.database import Database
     from central.core.uow import Units
+    from central.signing.verifying import check as check_signatures
 
     settings = _settings(database_url)
 
@@ -42,7 +44,7 @@ def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> 
         try:
             async with Units(database, settings).reading() as uow:
                 own = anchors.folder(settings) / anchors.EXPORTED
-                return await walk(uow, [*files, *([own] if own.is_file() else [])])
+                return await walk(uow, [*files, *([own] if own.is_file() else [])], [check_signatures])
         finally:
             await database.close()
 
@@ -51,7 +53,8 @@ def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> 
         click.echo(json.dumps(asdict(report), ensure_ascii=False))
     else:
         click.echo(
-            f"{report.entries} lignes, {report.anchors} ancres, {report.notes_erased} textes effacés par un acte écrit."
+            f"{report.entries} lignes, {report.anchors} ancres, {report.beside['signatures']} signatures, "
+            f"{report.notes_erased} textes effacés par un acte écrit."
         )
         for finding in report.findings:
             click.echo(f"✗ {finding.text}")

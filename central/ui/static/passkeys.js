@@ -1,4 +1,4 @@
-// Passkeys: makes one on the account page, shows one at sign-in. A button appears only where the browser can: over HTTPS
+// Passkeys: makes one on the account page, shows one at sign-in and for a signature. A button appears only where the browser can: over HTTPS
 // (or on this machine), under a name; an address of numbers has no passkeys.
 import { ask } from './ask.js';
 
@@ -25,18 +25,34 @@ async function make(form) {
   else document.querySelector('#factor-next').innerHTML = await reply.text();
 }
 
-async function show() {
-  const options = await (await ask('/connexion/cle/demande', new URLSearchParams())).json();
+async function answer(path) {
+  const options = await (await ask(path, new URLSearchParams())).json();
   const shown = await navigator.credentials.get({ publicKey: { ...options, challenge: bytes(options.challenge), allowCredentials: known(options.allowCredentials) } });
   const { response } = shown;
-  const reply = await ask('/connexion/cle', {
+  return {
     id: shown.id, rawId: text(shown.rawId), type: shown.type, clientExtensionResults: {},
     response: {
       clientDataJSON: text(response.clientDataJSON), authenticatorData: text(response.authenticatorData),
       signature: text(response.signature), userHandle: response.userHandle ? text(response.userHandle) : null,
     },
-  });
+  };
+}
+
+async function show() {
+  const reply = await ask('/connexion/cle', await answer('/connexion/cle/demande'));
   location.assign(await reply.text());
+}
+
+// The answer goes with the password, in the request that signs.
+async function sign(form) {
+  form.elements.code.required = false;
+  try {
+    if (!form.reportValidity()) return;
+    form.elements.key.value = JSON.stringify(await answer(form.dataset.keys));
+    form.requestSubmit();
+  } finally {
+    form.elements.code.required = true;
+  }
 }
 
 function say(sentence) {
@@ -53,7 +69,7 @@ for (const button of can ? document.querySelectorAll('[data-passkey]') : []) {
   button.addEventListener('click', async () => {
     button.disabled = true;
     try {
-      await (button.dataset.passkey === 'make' ? make(button.form) : show());
+      await { make, show, sign }[button.dataset.passkey](button.form);
     } catch (error) {
       // NotAllowedError: the person closed the browser's own dialogue, or took too long
       say(error.name === 'NotAllowedError' ? 'La clé d’accès n’a pas été montrée.' : error.message);
