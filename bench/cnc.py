@@ -121,7 +121,7 @@ class _Line:
 
     def _start(self, command: list[str]) -> Any:
         with _pinned(self._others), (self._folder / "others.log").open("ab") as log:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # nosec B603  # our own commands
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=_ROOT
             )
         self._processes.append(process)
@@ -130,7 +130,7 @@ class _Line:
     def start_collector(self) -> None:
         command, environment = self._command()
         with _pinned(self._own), (self._folder / "collector.log").open("ab") as log:
-            self._collector = subprocess.Popen(
+            self._collector = subprocess.Popen(  # nosec B603  # our own commands
                 command, stdout=log, stderr=log, cwd=_ROOT, env=os.environ | environment, start_new_session=True
             )
 

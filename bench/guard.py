@@ -95,7 +95,7 @@ def run(data: Path, *, sites: int, seed: int) -> dict[str, Any]:
             chosen = [
                 one for one in runs if one.data == dataset and one.good and (dataset == _UMICH or one.part == part)
             ]
-            rng = random.Random(f"{seed + offset}-{dataset}")
+            rng = random.Random(f"{seed + offset}-{dataset}")  # nosec B311  # made-up traffic, not a secret
             places = _sites(chosen, memories, settings, rng, sites)
             result["injections"].append(
                 {"data": dataset, "part": part, "seed": seed + offset, **_injected(places, memories, settings)}

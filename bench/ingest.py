@@ -62,7 +62,7 @@ def postgresql(directory: Path) -> Iterator[Postgres]:
 def _plain(folder: Path, url: str, rate: int, seconds: float) -> dict[str, Any]:
     folder.mkdir()
     with Broker(folder / "broker") as broker:
-        peer = subprocess.Popen(
+        peer = subprocess.Popen(  # nosec B603  # our own commands
             [sys.executable, "-m", "bench.plain_loop", str(broker.port), url], stdout=subprocess.PIPE, text=True
         )
         try:

@@ -68,7 +68,7 @@ def running(folder: Path, url: str, size: Size, *, secure: bool = False) -> Iter
     command += ["--broker", f"127.0.0.1:{broker.port}", "--site", SITE]
     broker.start(wait=False)
     with (folder / "centre.log").open("wb") as log:
-        centre = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | settings)
+        centre = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | settings)  # nosec B603  # our own commands
     try:
         _wait(tls_port if secure else port, centre, folder / "centre.log")
         broker.wait(_START_S)
@@ -88,7 +88,7 @@ def generate(broker_port: int, centre_port: int, rate: int, seconds: float, devi
     """What `bench.generator` says. Raises RuntimeError."""
     command = [sys.executable, "-m", "bench.generator", str(broker_port), str(centre_port), str(rate), str(seconds)]
     command += [] if devices is None else [str(devices)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 300)  # nosec B603  # our own commands
     if done.returncode != 0:
         raise RuntimeError(f"the generator failed:\n{done.stderr[-2000:]}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

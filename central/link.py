@@ -162,7 +162,7 @@ class Link:
                 await self._leave()
             pause = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]
             attempt += 1
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # nosec B311  # jitter, not a secret
 
     async def _connect(self, lost: asyncio.Event) -> None:
         site = self._settings.site

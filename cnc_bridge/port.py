@@ -320,7 +320,7 @@ class Driver(abc.ABC):
                 if now.mono - self._up_since > 10:
                     delay = 0.5
             self._problem(fault.code, self.settings.address, fault.message, fault.message_fr)
-            await asyncio.sleep(fault.retry_after_s or delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(fault.retry_after_s or delay * random.uniform(0.8, 1.2))  # noqa: S311  # nosec B311  # jitter, not a secret
             delay = min(delay * 2, self.settings.reconnect_max_s)
 
     def _link_up(self, detail: str) -> None:

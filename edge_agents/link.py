@@ -70,7 +70,7 @@ class Backoff:
     def delay(self) -> float:
         delay = self._next
         self._next = min(delay * 2, self._most)
-        return delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        return delay * random.uniform(0.5, 1.0)  # noqa: S311  # nosec B311  # jitter, not a secret
 
 
 class _InFlight(PersistentStorage):  # type: ignore[misc]  # the library has no types

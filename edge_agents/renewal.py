@@ -42,7 +42,7 @@ class Renewal:
                 _log.error("certificate not renewed: %s", error)
                 await self._say(str(error))
                 pause = self._again_s
-            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311  # jitter, not a secret
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311  # nosec B311  # jitter, not a secret
 
     async def _say(self, trouble: str | None) -> None:
         """Once when the end comes near, once when it is over."""

@@ -166,7 +166,7 @@ class Store:
         """The new row's seq."""
         at = (row.moment.wall - _EPOCH) // _MICROSECOND
         cursor = self._db.execute(
-            f"INSERT INTO {row.stream} (ts, run, mono, off, kind, body) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - one of two table names
+            f"INSERT INTO {row.stream} (ts, run, mono, off, kind, body) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  # nosec B608  # one of two table names
             (at, row.run, row.moment.mono, row.off, row.kind, row.body),
         )
         assert cursor.lastrowid is not None
@@ -197,7 +197,7 @@ class Store:
             return []
         last = end if upto is None else min(base + upto, end)
         rows = self._db.execute(
-            f"SELECT id, ts, run, mono, off, kind, body, span, (SELECT anchor FROM runs WHERE runs.run = {stream}.run) "  # noqa: S608
+            f"SELECT id, ts, run, mono, off, kind, body, span, (SELECT anchor FROM runs WHERE runs.run = {stream}.run) "  # noqa: S608  # nosec B608  # one of two table names
             f"FROM {stream} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
             (base + after, end, limit),
         ).fetchall()
@@ -244,7 +244,7 @@ class Store:
         acked, highest, floor = self._db.execute(
             "SELECT acked, highest, floor FROM boots WHERE number = ? AND stream = ?", (self._number, stream)
         ).fetchone()
-        first = self._db.execute(f"SELECT min(id) FROM {stream} WHERE id > ?", (base,)).fetchone()[0]  # noqa: S608
+        first = self._db.execute(f"SELECT min(id) FROM {stream} WHERE id > ?", (base,)).fetchone()[0]  # noqa: S608  # nosec B608  # one of two table names
         return Position(self.last_id(stream) - base, acked, highest, floor, 0 if first is None else first - base)
 
     def lasts(self) -> dict[Stream, int]:
@@ -285,7 +285,7 @@ class Store:
             return False  # below 1 are the rows of the boot before
         row_id = self.base[stream] + seq
         cursor = self._db.execute(
-            f"INSERT INTO aside SELECT ?, ?, ?, kind, body, ? FROM {stream} WHERE id = ? AND span = 0",  # noqa: S608
+            f"INSERT INTO aside SELECT ?, ?, ?, kind, body, ? FROM {stream} WHERE id = ? AND span = 0",  # noqa: S608  # nosec B608  # one of two table names
             (stream, self.boot, seq, why, row_id),
         )
         if cursor.rowcount == 0:
@@ -295,7 +295,7 @@ class Store:
 
     def _settle(self, stream: Stream, row_id: int, span: int, kind: str, why: str) -> None:
         self._db.execute(
-            f"UPDATE {stream} SET kind = ?, body = ?, span = ? WHERE id = ?",  # noqa: S608
+            f"UPDATE {stream} SET kind = ?, body = ?, span = ? WHERE id = ?",  # noqa: S608  # nosec B608  # one of two table names
             (kind, why.encode(), span, row_id),
         )
 
@@ -330,7 +330,7 @@ class Store:
             ).fetchone()[0]
             acked = min(acked, found or 0)
         cursor = self._db.execute(
-            f"DELETE FROM {stream} WHERE id IN (SELECT id FROM {stream} WHERE id <= ? ORDER BY id LIMIT ?)",  # noqa: S608
+            f"DELETE FROM {stream} WHERE id IN (SELECT id FROM {stream} WHERE id <= ? ORDER BY id LIMIT ?)",  # noqa: S608  # nosec B608  # one of two table names
             (acked, limit),
         )
         return cursor.rowcount

@@ -28,7 +28,7 @@ def to_ncnn(model: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="copeau-pnnx-") as folder:
         source = Path(folder) / "m.onnx"
         shutil.copy(model, source)
-        run = subprocess.run(  # noqa: S603 - our own file, no shell
+        run = subprocess.run(  # noqa: S603  # nosec B603, B607  # our own file, no shell
             ["pnnx", str(source), f"inputshape=[1,3,{side},{side}]", "fp16=1"],  # noqa: S607 - found by `which` above
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip

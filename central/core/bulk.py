@@ -93,7 +93,7 @@ def _times(table: Table, names: tuple[str, ...]) -> tuple[int, ...]:
 def _values(table: Table, names: tuple[str, ...], conflict: str, length: int) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
     row = f"({', '.join('?' * len(names))})"
-    return f'INSERT INTO "{table.name}" ({columns}) VALUES {", ".join([row] * length)} ON CONFLICT {conflict}'  # noqa: S608  # names of our own tables
+    return f'INSERT INTO "{table.name}" ({columns}) VALUES {", ".join([row] * length)} ON CONFLICT {conflict}'  # noqa: S608  # nosec B608  # names of our own tables
 
 
 @functools.cache
@@ -101,4 +101,4 @@ def _unnest(table: Table, names: tuple[str, ...], conflict: str) -> str:
     dialect: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
     columns = ", ".join(f'"{name}"' for name in names)
     arrays = ", ".join(f"%s::{table.c[name].type.compile(dialect)}[]" for name in names)
-    return f'INSERT INTO "{table.name}" ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT {conflict}'  # noqa: S608  # names of our own tables
+    return f'INSERT INTO "{table.name}" ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT {conflict}'  # noqa: S608  # nosec B608  # names of our own tables

@@ -111,7 +111,7 @@ class Settings(BaseSettings):
         """Where a browser finds the pages, as far as the settings tell."""
         if self.tls_port:
             return f"https://{gethostname()}:{self.tls_port}"
-        host = gethostname() if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  # compared, not bound
+        host = gethostname() if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  # nosec B104  # compared, not bound
         return f"http://{host}:{self.port}"
 
     @property

@@ -47,7 +47,7 @@ async def _write(session: AsyncSession, table: Table, rows: Sequence[dict[str, A
     conflict = "DO NOTHING"
     if update:
         changed = ", ".join(f'"{n}" = excluded."{n}"' for n in names if n not in keys)
-        conflict = f"({', '.join(keys)}) DO UPDATE SET {changed}"
+        conflict = f"({', '.join(keys)}) DO UPDATE SET {changed}"  # nosec B608  # names of our own tables
     await write_rows(session, table, names, [tuple(row.values()) for row in rows], conflict)
 
 

@@ -65,7 +65,7 @@ class FakeHaas:
         self.parts = 0
         self.macros = {LOAD: 0.0, SPEED: 0.0}
         self.asked: list[str] = []
-        self._noise = random.Random(1)  # noqa: S311 - a load curve, not a secret
+        self._noise = random.Random(1)  # noqa: S311  # nosec B311  # a load curve, not a secret
 
     async def work(self) -> None:
         """Cycles of three tools, for ever."""

@@ -27,7 +27,7 @@ from typing import Any
 
 _FILES = Path(__file__).parent / "linuxcnc"
 _PYTHON = "/usr/bin/python3"
-_HOME = "/tmp/home"  # noqa: S108 - inside the mount namespace, where /tmp is its own
+_HOME = "/tmp/home"  # noqa: S108  # nosec B108  # inside the mount namespace, where /tmp is its own
 _NOBODY = "65534"
 _SPACES = ("--net", "--ipc", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _PREPARE = (
@@ -51,7 +51,7 @@ def missing() -> str:
         if shutil.which(tool) is None:
             return f"{tool} is not installed: apt-get install linuxcnc-uspace util-linux iproute2"
     trial = [*_unshare(), "sh", "-c", _PREPARE, "sh", _owner(), *_unprivileged(), "true"]
-    tried = subprocess.run(trial, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    tried = subprocess.run(trial, capture_output=True, text=True, check=False)  # noqa: S603  # nosec B603  # our own words
     if tried.returncode:
         return f"no namespaces for LinuxCNC on this system: {tried.stderr.strip() or tried.returncode}"
     return ""
@@ -212,7 +212,7 @@ def enter(state_file: Path, command: Sequence[str], *, as_root: bool = False) ->
     words = ["nsenter", *([] if _is_root() else ["--user=" + str(spaces / "user"), "--preserve-credentials"])]
     words += [f"--{name}={spaces / name}" for name in ("net", "ipc")] + [f"--mount={spaces / 'mnt'}"]
     words += [f"--pid={spaces / 'pid_for_children'}", "--wdns=/", *([] if as_root else _unprivileged()), *command]
-    os.execvp(words[0], words)  # noqa: S606 - no shell is wanted
+    os.execvp(words[0], words)  # noqa: S606  # nosec B606  # no shell is wanted
 
 
 async def _run(state_file: Path, *, loop: bool, between_s: float) -> None:

@@ -93,7 +93,7 @@ class SimulatedMachine:
         self.server = Server(user_manager=_OneUser(user, password or "") if user else None)
         self._anonymous = user is None
         self._nodes: dict[str, Node] = {}
-        self._noise = random.Random(self._plan.seed)  # noqa: S311 - a load curve, not a secret
+        self._noise = random.Random(self._plan.seed)  # noqa: S311  # nosec B311  # a load curve, not a secret
 
     async def __aenter__(self) -> Self:
         server = self.server

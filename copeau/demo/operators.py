@@ -103,7 +103,7 @@ class Operator(threading.Thread):
         self._operations = operations
         self._items = items
         self._pace_s = pace_s
-        self._random = random.Random(seed)  # noqa: S311  # a demo's dice
+        self._random = random.Random(seed)  # noqa: S311  # nosec B311  # a demo's dice
         self._ended = threading.Event()
 
     def run(self) -> None:

@@ -46,7 +46,7 @@ class Processes:
         log = (self._directory / f"{name}.log").open("ab")
         self._logs.append(log)
         environment = os.environ | {"PYTHONUNBUFFERED": "1"} | dict(more or {})
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603  # our own commands, no shell
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -54,7 +54,7 @@ class Postgres:
         )
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # nosec B603  # our own commands, no shell
             [
                 str(self._binaries / "postgres"),
                 "-D",
@@ -110,7 +110,7 @@ class Postgres:
         return f"postgresql://copeau@127.0.0.1:{self.port}/{database}"
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
+        done = subprocess.run(  # nosec B603  # our own commands, no shell
             [str(self._binaries / program), *arguments], capture_output=True, text=True, check=False, **self._demoted()
         )
         if done.returncode != 0:

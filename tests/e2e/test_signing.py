@@ -68,7 +68,7 @@ def test_marked_then_signed_then_changed(browser: Browser, locked: Centre, watch
     def fits() -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
 
-    page.goto("/")
+    page.goto("/connexion")
     page.get_by_label("Nom de connexion").fill("q")
     page.get_by_label("Mot de passe").fill(PASSWORD)
     page.get_by_role("button", name="Se connecter").click()

@@ -100,7 +100,7 @@ class Line:
         for login in logins:
             self._login(login, self._plc_password if login is Login.PLCDEBUG else "")
 
-    def _login(self, login: Login, password: str = "") -> None:
+    def _login(self, login: Login, password: str = "") -> None:  # nosec B107  # a log-in that has none
         if not self._lsv2.login(login, password):
             raise DeniedError(str(login.value), self._error())
 

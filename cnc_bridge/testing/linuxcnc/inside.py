@@ -17,7 +17,7 @@ from typing import Any
 
 import linuxcnc  # type: ignore[import-not-found]  # only LinuxCNC's own Python has it
 
-HOME = Path("/tmp/home")  # noqa: S108 - in a mount namespace of its own
+HOME = Path("/tmp/home")  # noqa: S108  # nosec B108  # in a mount namespace of its own
 CONFIG = HOME / "config"
 NC_FILES = HOME / "nc_files"
 SHOWN = HOME / "shown"
@@ -87,7 +87,7 @@ class Machine:
         SHOWN.unlink(missing_ok=True)
         command = ["/usr/bin/linuxcnc", "-r", str(CONFIG / "machine.ini")]
         with LOG.open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - fixed
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603  # nosec B603  # fixed
         # its channels are made, and made again, while it starts: who opens them too early holds dead ones
         wait_for("no display", SHOWN.exists)
         self.stat, self.command = linuxcnc.stat(), linuxcnc.command()
@@ -159,7 +159,7 @@ class Machine:
 
     def set_signal(self, name: str, value: float) -> None:
         command = ["/usr/bin/halcmd", "sets", name, str(value)]
-        subprocess.run(command, check=True, capture_output=True, timeout=10)  # noqa: S603 - a test's own words
+        subprocess.run(command, check=True, capture_output=True, timeout=10)  # noqa: S603  # nosec B603  # a test's own words
 
     def write_file(self, name: str, text: str) -> None:
         write(name, text)
@@ -182,8 +182,8 @@ class Machine:
 
     def restart(self) -> None:
         """As after the computer was started again: what the killed processes left in memory is gone."""
-        subprocess.run(["/usr/bin/ipcrm", "--all"], check=True, capture_output=True, timeout=10)
-        Path("/tmp/linuxcnc.lock").unlink(missing_ok=True)  # noqa: S108 - LinuxCNC's own name for it
+        subprocess.run(["/usr/bin/ipcrm", "--all"], check=True, capture_output=True, timeout=10)  # nosec B603  # fixed words
+        Path("/tmp/linuxcnc.lock").unlink(missing_ok=True)  # noqa: S108  # nosec B108  # LinuxCNC's own name for it
         (HOME / ".rtapi_fifo").unlink(missing_ok=True)
         self.start()
 

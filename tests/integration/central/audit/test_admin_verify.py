@@ -67,3 +67,14 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     failed = CliRunner().invoke(admin_journal.verify, ["--database", f"sqlite:///{tmp_path / 'none.db'}"])
     assert failed.exit_code == 2
     assert "Traceback" not in failed.output
+
+
+def test_a_signature_that_nobody_made_is_named(url: str, tmp_path: Path) -> None:
+    run = CliRunner()
+    assert "0 signatures" in run.invoke(admin_journal.verify, ["--database", url]).output
+    database = sqlite3.connect(tmp_path / "copeau.db")
+    forged = "1, 0, 'OF9-20', 'p-1', 'conform', '{}', '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'"
+    database.execute(f"INSERT INTO signature (entry_id, at, operation, person, meaning, text, hash) VALUES ({forged})")
+    database.commit()
+    found = run.invoke(admin_journal.verify, ["--database", url])
+    assert (found.exit_code, "La signature n° 1 (OF9-20)" in found.output) == (1, True), found.output
