@@ -73,7 +73,9 @@ def test_a_signature_that_nobody_made_is_named(url: str, tmp_path: Path) -> None
     run = CliRunner()
     assert "0 signatures" in run.invoke(admin_journal.verify, ["--database", url]).output
     database = sqlite3.connect(tmp_path / "copeau.db")
-    forged = "1, 0, 'OF9-20', 'p-1', 'conform', '{}', '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'"
+    forged = (
+        "1, 0, 'OF9-20', 'p-1', 'conform', '{}', '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'"
+    )
     database.execute(f"INSERT INTO signature (entry_id, at, operation, person, meaning, text, hash) VALUES ({forged})")
     database.commit()
     found = run.invoke(admin_journal.verify, ["--database", url])
