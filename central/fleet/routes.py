@@ -87,7 +87,7 @@ async def enrol_terminal(request: Request) -> Response:
     return response
 
 
-@router.get("/ca.crt", dependencies=[public("an authority's certificate is public")])
+@router.get("/ca.crt", response_class=Response, dependencies=[public("an authority's certificate is public")])
 async def authority(request: Request) -> Response:
     """The shop's authority, DER, as telephones and computers install it."""
     headers = {"Content-Disposition": 'attachment; filename="copeau-ca.crt"', "X-Content-Type-Options": "nosniff"}

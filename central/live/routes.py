@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api", tags=["live"])
 HEARTBEAT_S = 15.0
 
 
-@router.get("/live", dependencies=[signed_in()])
+@router.get("/live", response_class=StreamingResponse, dependencies=[signed_in()])
 async def live(
     request: Request,
     last_event_id: Annotated[str | None, Header()] = None,

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/api/programmes", tags=["programmes"])
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 
 
-@router.get("/blobs/{sha256}", dependencies=[devices(("programmes", "lire"))])
+@router.get("/blobs/{sha256}", response_class=Response, dependencies=[devices(("programmes", "lire"))])
 async def text(request: Request, sha256: Sha256) -> Response:
     """The bytes of that hash, for agents; the one that asks checks them."""
     file = Texts(_units(request).settings).file(sha256)

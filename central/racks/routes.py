@@ -51,7 +51,7 @@ async def privacy(request: Request) -> service.PrivacyView:
         return await service.privacy(uow)
 
 
-@router.get("/labels", dependencies=[need("rayonnages", "valider")])
+@router.get("/labels", response_class=Response, dependencies=[need("rayonnages", "valider")])
 async def labels(
     request: Request,
     rack: Annotated[str | None, Query(max_length=120)] = None,
@@ -96,7 +96,7 @@ async def bring_crops(request: Request, crops_id: CropsId) -> dict[str, bool]:
         return {"new": await service.take_crops(uow, crops)}
 
 
-@router.get("/crops/{crops_id}/{moment}.jpg", dependencies=[need("rayonnages", "valider")])
+@router.get("/crops/{crops_id}/{moment}.jpg", response_class=Response, dependencies=[need("rayonnages", "valider")])
 async def show_crops(
     request: Request, crops_id: CropsId, moment: Literal["before", "after"], by: By = None
 ) -> Response:
@@ -127,7 +127,9 @@ async def models(request: Request) -> list[service.ModelView]:
         return await service.models(uow)
 
 
-@router.get("/models/{sha256}.sig", dependencies=[devices(("rayonnages", "lire"), only="agent")])
+@router.get(
+    "/models/{sha256}.sig", response_class=Response, dependencies=[devices(("rayonnages", "lire"), only="agent")]
+)
 async def model_signature(request: Request, sha256: Sha256) -> Response:
     """Who signed the file of that hash, hexadecimal: agents check it against their own key."""
     async with _units(request).reading() as uow:
@@ -137,7 +139,7 @@ async def model_signature(request: Request, sha256: Sha256) -> Response:
     return Response(signature, media_type="text/plain", headers=_NO_STORE)
 
 
-@router.get("/models/{sha256}", dependencies=[devices(("rayonnages", "lire"), only="agent")])
+@router.get("/models/{sha256}", response_class=Response, dependencies=[devices(("rayonnages", "lire"), only="agent")])
 async def model(request: Request, sha256: Sha256) -> Response:
     """The file of that hash, for agents."""
     file = rollout.file_of(_units(request).settings, sha256)
@@ -191,7 +193,7 @@ async def bring_picture(request: Request, rack: Rack) -> None:
         uow.tell(f"rack-picture:{rack}")
 
 
-@router.get("/{rack}/picture", dependencies=[need("rayonnages", "modifier")])
+@router.get("/{rack}/picture", response_class=Response, dependencies=[need("rayonnages", "modifier")])
 async def picture(request: Request, rack: Rack, by: By = None) -> Response:
     pictures: Pictures = request.app.state.rack_pictures
     newest = pictures.newest(rack, _units(request).clock.now())

@@ -130,7 +130,9 @@ async def assign(request: Request, body: AssignIn) -> dict[str, int]:
             return {"applied": await service.assign_code(uow, body.code, body.item)}
 
 
-@router.get("/evidence/{observation}/{moment}.jpg", dependencies=[need("rayonnages", "valider")])
+@router.get(
+    "/evidence/{observation}/{moment}.jpg", response_class=Response, dependencies=[need("rayonnages", "valider")]
+)
 async def evidence(request: Request, observation: RowId, moment: Literal["before", "after"], by: By = None) -> Response:
     async with _units(request).begin() as uow:
         with _explained():
