@@ -24,6 +24,7 @@ Alarm: TypeAlias = Callable[[UnitOfWork, str, str, str], Awaitable[None]]
 """Key, title, text: an alert for a person."""
 _EVERY_S: Final = 10.0
 ALERT: Final = "audit.broken"
+LOST: Final = "audit.lost"
 
 
 class Keeper:
@@ -90,6 +91,7 @@ class Keeper:
 
     async def check(self) -> Report:
         """Walk the whole journal; what is wrong is an alert, and the check itself an entry."""
+        before = self.report
         async with self._units.reading() as uow:
             self.report = report = await verify(uow, self.exported, self._checks)
         async with self._units.begin() as uow:
@@ -97,7 +99,11 @@ class Keeper:
                 uow, who="system", what="audit.verify", subject="journal", entries=report.entries, hash=report.hash,
                 findings=len(report.findings),
             )  # fmt: skip
-            if not report.is_whole:
+            for loss in report.losses:
+                if before is None or loss.entry > before.last:
+                    text = f"Lignes {loss.after + 1} à {loss.upto} : voir la ligne {loss.entry} du journal."
+                    await self._alarm(uow, f"{LOST}:{loss.entry}", "Une perte de lignes du journal est reconnue", text)
+            if report.findings:
                 text = "\n".join(finding.text for finding in report.findings[:20])
                 await self._alarm(uow, ALERT, "Le journal a été modifié hors de Copeau", text)
         return report

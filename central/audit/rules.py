@@ -52,6 +52,8 @@ class Mark:
     hash: str
     source: str
     """French, for the person who reads the finding: « ancre du 3 mai », « dernier point connu »."""
+    at: datetime | None = None
+    """When it was signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,44 @@ class Finding:
     id: int
     text: str
     """French."""
+    known_at: datetime | None = None
+    """When the end that the journal does not hold was signed; None where something else is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Line `entry` says that a backup was put back: of the lines from `after` + 1 to `upto`, signed until `known_at`,
+    those written after the backup are lost.
+    """
+
+    entry: int
+    at: datetime
+    who: str
+    after: int
+    upto: int
+    known_at: datetime
+
+    def explains(self, finding: Finding) -> bool:
+        """Only an end that is missing, and that was known before; nothing that is wrong with lines that are there."""
+        known = finding.known_at
+        return known is not None and known <= self.known_at and self.after < finding.id <= self.upto
+
+
+RESTORED: Final = "audit.restore"
+
+
+def loss_in(entry: Entry) -> Loss | None:
+    """What an entry `RESTORED` says; None for any other, and for one that says nothing legible."""
+    if entry.what != RESTORED:
+        return None
+    try:
+        said = json.loads(entry.detail)
+        until = datetime.fromisoformat(said["known_at"])
+        if until.tzinfo is None:
+            return None
+        return Loss(entry.id, entry.at, entry.who, int(said["after"]), int(said["upto"]), until)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def canonical(value: Any) -> str:
@@ -94,6 +134,8 @@ class Chain:
         self.last = 0
         self.hash = GENESIS
         self.findings: list[Finding] = []
+        self.agreed: list[Mark] = []
+        """The marks that the entries agree with."""
 
     def take(self, entry: Entry) -> None:
         if entry.id != self.last + 1:
@@ -101,10 +143,13 @@ class Chain:
         elif entry_hash(self.hash, entry) != entry.hash:
             self._find("changed", entry.id, f"La ligne {entry.id} a été modifiée, déplacée ou ajoutée après coup.")
         for mark in self._marks.pop(entry.id, ()):
-            if mark.hash != entry.hash:
+            if mark.hash == entry.hash:
+                self.agreed.append(mark)
+            else:
                 self._find(
                     "rewritten", entry.id,
                     f"La ligne {entry.id} n'est pas celle de {mark.source} : le journal a été réécrit avant ce point.",
+                    mark.at,
                 )  # fmt: skip
         self.last, self.hash = entry.id, entry.hash
 
@@ -117,14 +162,15 @@ class Chain:
                         "truncated", mark_id,
                         f"Le journal s'arrête à la ligne {self.last} ; {mark.source} en connaît {mark_id} : "
                         "la fin a été supprimée, ou une sauvegarde plus ancienne a été remise.",
+                        mark.at,
                     )  # fmt: skip
 
     def _removed(self, first: int, last: int) -> None:
         lines = f"La ligne {first} manque" if first >= last else f"Les lignes {first} à {last} manquent"
         self._find("removed", first, f"{lines} : supprimée{'' if first >= last else 's'}.")
 
-    def _find(self, kind: Kind, entry_id: int, text: str) -> None:
-        self.findings.append(Finding(kind, entry_id, text))
+    def _find(self, kind: Kind, entry_id: int, text: str, known_at: datetime | None = None) -> None:
+        self.findings.append(Finding(kind, entry_id, text, known_at))
 
 
 def check_notes(

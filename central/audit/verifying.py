@@ -40,10 +40,17 @@ class Report:
     beside: dict[str, int] = field(default_factory=dict)
     """What was checked besides, and how many: ``signatures``."""
     findings: list[rules.Finding] = field(default_factory=list)
+    losses: list[rules.Loss] = field(default_factory=list)
+    """What was lost when backups were put back, as the journal itself says."""
+    explained: list[rules.Finding] = field(default_factory=list)
+    """Ends that are missing because of these losses."""
+    agreed: list[rules.Mark] = field(default_factory=list)
+    """Ends, known from elsewhere, that the journal agrees with."""
 
     @property
     def is_whole(self) -> bool:
-        return not self.findings
+        """Nothing is wrong and nothing was ever lost."""
+        return not self.findings and not self.losses
 
 
 async def verify(uow: UnitOfWork, files: Sequence[Path] = (), checks: Sequence[Check] = ()) -> Report:
@@ -53,10 +60,13 @@ async def verify(uow: UnitOfWork, files: Sequence[Path] = (), checks: Sequence[C
     report = Report()
     marks = await _marks(uow, files, report)
     chain = rules.Chain(marks)
+    kept: list[rules.Finding] = []
     last = 0
     while rows := await _page(uow, last):
         for entry in rows:
             chain.take(entry)
+            if (loss := rules.loss_in(entry)) is not None:
+                report.losses.append(loss)
         report.findings += await _notes(uow, rows)
         report.entries += len(rows)
         last = rows[-1].id
@@ -67,7 +77,11 @@ async def verify(uow: UnitOfWork, files: Sequence[Path] = (), checks: Sequence[C
         checked = await check(uow)
         report.beside[checked.what] = checked.how_many
         report.findings += checked.findings
-    report.findings = sorted([*report.findings, *chain.findings], key=lambda f: (f.id, f.kind))
+    report.agreed = chain.agreed
+    for finding in sorted([*report.findings, *chain.findings], key=lambda f: (f.id, f.kind)):
+        told = any(loss.explains(finding) for loss in report.losses)
+        (report.explained if told else kept).append(finding)
+    report.findings = kept
     return report
 
 
@@ -128,7 +142,9 @@ async def _marks(uow: UnitOfWork, files: Sequence[Path], report: Report) -> list
             known.setdefault(anchor.line, (anchor, said))
             if not is_head and anchor.line not in in_database and anchor.site == uow.settings.site:
                 report.findings.append(
-                    rules.Finding("anchor", anchor.id, f"L'ancre du {moment} ({path.name}) n'est plus dans la base.")
+                    rules.Finding(
+                        "anchor", anchor.id, f"L'ancre du {moment} ({path.name}) n'est plus dans la base.", anchor.at
+                    )
                 )
     report.anchors = sum(not said.startswith("la dernière") for _, said in known.values())
     marks = []
@@ -140,7 +156,7 @@ async def _marks(uow: UnitOfWork, files: Sequence[Path], report: Report) -> list
         elif present is not None and anchor.key != present:
             wrong = "est signée par une autre clé que celle du centre (ancres.key)"
         else:
-            marks.append(rules.Mark(anchor.id, anchor.hash, said))
+            marks.append(rules.Mark(anchor.id, anchor.hash, said, anchor.at))
             continue
         report.findings.append(rules.Finding("anchor", anchor.id, f"{said[:1].upper()}{said[1:]} {wrong}."))
     return marks

@@ -23,6 +23,7 @@ _VERBS: Final[dict[str, str]] = {
     "alerts.acknowledge": "Alerte prise en charge",
     "audit.erase": "Textes du journal effacés",
     "audit.export": "Journal exporté",
+    "audit.restore": "Perte reconnue, sauvegarde remise",
     "audit.verify": "Journal vérifié",
     "automation.set": "Validation humaine changée",
     "fleet.enrol": "Appareil enrôlé",

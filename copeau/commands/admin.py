@@ -10,6 +10,7 @@ import click
 
 from copeau.commands.admin_devices import devices
 from copeau.commands.admin_journal import anchors, verify
+from copeau.commands.admin_restored import restored
 
 if TYPE_CHECKING:
     from central.core.settings import Settings
@@ -56,3 +57,4 @@ async def _owner_token(settings: Settings, *, forget_factors: bool) -> str:
 command.add_command(devices)
 command.add_command(verify)
 command.add_command(anchors)
+command.add_command(restored)

@@ -7,15 +7,22 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-_DATABASE = click.option("--database", "database_url", help="sqlite:///path or postgresql://user:password@host/name.")
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from central.audit.rules import Loss
+
+_LOST: Final = 3
+"""Exit code: nothing is wrong but what was acknowledged."""
+DATABASE = click.option("--database", "database_url", help="sqlite:///path or postgresql://user:password@host/name.")
 
 
 @click.command()
-@_DATABASE
+@DATABASE
 @click.option(
     "--anchors",
     "files",
@@ -26,7 +33,8 @@ _DATABASE = click.option("--database", "database_url", help="sqlite:///path or p
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON line.")
 def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> None:
     """Walk the whole journal: any change, removal, reordering or truncation is named, and any
-    signature that is not what was signed; exits 1 then.
+    signature that is not what was signed; exits 1 then, and 3 when all that is missing was lost
+    by a backup that was put back and is acknowledged (`copeau admin restored`).
 
     Reads only, and may run while the centre does. Without --anchors it trusts what lies on this machine.
     """
@@ -37,7 +45,7 @@ def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> 
     from central.core.uow import Units
     from central.signing.verifying import check as check_signatures
 
-    settings = _settings(database_url)
+    settings = settings_of(database_url)
 
     async def run() -> Report:
         database = Database(settings.database_url)
@@ -48,9 +56,9 @@ def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> 
         finally:
             await database.close()
 
-    report = _said(run())
+    report = said(run())
     if as_json:
-        click.echo(json.dumps(asdict(report), ensure_ascii=False))
+        click.echo(json.dumps(asdict(report), ensure_ascii=False, default=str))
     else:
         click.echo(
             f"{report.entries} lignes, {report.anchors} ancres, {report.beside['signatures']} signatures, "
@@ -58,20 +66,30 @@ def verify(database_url: str | None, files: tuple[Path, ...], as_json: bool) -> 
         )
         for finding in report.findings:
             click.echo(f"✗ {finding.text}")
-        if report.is_whole:
-            click.echo(f"Le journal est entier. Fin : ligne {report.last}, {report.hash}")
-    sys.exit(0 if report.is_whole else 1)
+        for loss in report.losses:
+            click.echo(f"! {loss_text(loss, settings.zone)}")
+        if not report.findings:
+            whole = "Le journal est entier" if report.is_whole else "Rien d'autre ne manque"
+            click.echo(f"{whole}. Fin : ligne {report.last}, {report.hash}")
+    sys.exit(1 if report.findings else _LOST if report.losses else 0)
+
+
+def loss_text(loss: Loss, zone: ZoneInfo) -> str:
+    return (
+        f"Lignes perdues entre la ligne {loss.after + 1} et la ligne {loss.upto}, une sauvegarde ayant été remise : "
+        f"reconnu le {loss.at.astimezone(zone):%d/%m/%Y} à la ligne {loss.entry} par {loss.who}."
+    )
 
 
 @click.command()
-@_DATABASE
+@DATABASE
 def anchors(database_url: str | None) -> None:
     """Write the journal's anchors to the standard output, to be kept elsewhere: a stick, a share, another site."""
     from central.audit import anchors as kept
     from central.core.database import Database
     from central.core.uow import Units
 
-    settings = _settings(database_url)
+    settings = settings_of(database_url)
 
     async def run() -> list[str]:
         database = Database(settings.database_url)
@@ -81,11 +99,11 @@ def anchors(database_url: str | None) -> None:
         finally:
             await database.close()
 
-    for line in _said(run()):
+    for line in said(run()):
         click.echo(line)
 
 
-def _settings(database_url: str | None) -> Any:
+def settings_of(database_url: str | None) -> Any:
     from pydantic import ValidationError
 
     from central.core.settings import Settings
@@ -101,7 +119,7 @@ def _settings(database_url: str | None) -> Any:
     return settings
 
 
-def _said(work: Any) -> Any:
+def said(work: Any) -> Any:
     """What the database or the disk refuses, in one sentence; exit code 2."""
     from sqlalchemy.exc import DBAPIError
 
