@@ -107,7 +107,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=metadata.version("copeau"),
         openapi_url=None,  # what the API looks like is in docs/, not for whoever asks
     )
-    app.add_middleware(Shield)
     app.state.centre = centre
     app.state.settings = centre.settings
     app.state.units = centre.units
@@ -119,6 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.door = centre.door
     app.state.rack_pictures = Pictures()
     app.add_middleware(NoNul)
+    app.add_middleware(Shield)  # around all others: what they refuse has its headers too
     for module in _ROUTERS:
         app.include_router(module.router)
     refusals.install(app)

@@ -10,10 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DataError
 
+from central.core.shield import HEADERS
+
 log = logging.getLogger(__name__)
 
 UNHOLDABLE: Final = (OverflowError, DataError)
 """A number beyond 64 bits, a date outside of the calendar, a text with a NUL."""
+FAILED: Final = "Le centre n’a pas pu répondre ; son journal technique dit pourquoi."
 SAYS: Final = "Une valeur est hors de ce que Copeau peut tenir : nombre, date ou texte."
 
 
@@ -22,6 +25,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _not_valid)
     for kind in UNHOLDABLE:
         app.add_exception_handler(kind, _unholdable)
+    app.add_exception_handler(Exception, _failed)
 
 
 async def _not_valid(_request: Request, error: Exception) -> Response:
@@ -35,6 +39,11 @@ async def _not_valid(_request: Request, error: Exception) -> Response:
 async def _unholdable(request: Request, error: Exception) -> Response:
     log.warning("%s %s cannot be held: %s", request.method, request.url.path, str(error).partition("\n")[0])
     return JSONResponse({"detail": SAYS}, status_code=422)
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Outside of every middleware: the headers are its own. Who serves the application logs the error."""
+    return JSONResponse({"detail": FAILED}, status_code=500, headers=HEADERS)
 
 
 def _plain(part: Any) -> Any:

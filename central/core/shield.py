@@ -40,8 +40,8 @@ class Shield:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/api/"):
-                    headers.setdefault("Cache-Control", "no-store")
+                # who signs out leaves nothing behind in the browser; files that may be kept say so themselves
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         if comes_from_elsewhere(scope["method"], Headers(scope=scope)):
