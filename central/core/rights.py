@@ -110,6 +110,10 @@ class Grants:
         right = Right(module, action)
         return right in self.everywhere or (own and right in self.own)
 
+    def hold(self, other: Grants) -> bool:
+        """Whether whoever has these gains nothing by `other`."""
+        return other.everywhere <= self.everywhere and other.own <= self.everywhere | self.own
+
 
 class Exceptional(NamedTuple):
     """A right that one person has, or has not, whatever the roles say."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -60,11 +61,16 @@ async def _events(service: Live, seen: int | None, watch: Watch) -> AsyncIterato
 
 
 async def _new(listener: Listener, seen: int | None, watch: Watch) -> AsyncIterator[str]:
+    now = asyncio.get_running_loop().time
+    asked_at = now()
     while not listener.closed:
         frames = await listener.take(HEARTBEAT_S)
         fresh = [frame for frame in frames if seen is None or frame.id > seen]
-        if (not frames or any(concerns_persons(frame) for frame in fresh)) and not await watch.still():
-            return
+        if now() - asked_at >= HEARTBEAT_S or any(concerns_persons(frame) for frame in fresh):
+            # however much happens: a session may be over by its time alone
+            if not await watch.still():
+                return
+            asked_at = now()
         texts = [text for frame in fresh if (text := watch.told(frame)) is not None]
         if texts:
             yield "".join(texts)

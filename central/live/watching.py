@@ -42,5 +42,5 @@ def may_be_told(identity: Identity, topic: str) -> bool:
 
 
 def concerns_persons(frame: Frame) -> bool:
-    """Rights or sessions may have changed (`central.people`), or too much happened to know."""
-    return frame.data is None or '"people"' in frame.data
+    """Rights, sessions (`central.people`), devices (`central.fleet`) may have changed, or too much to know."""
+    return frame.data is None or '"people"' in frame.data or '"devices"' in frame.data

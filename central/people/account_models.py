@@ -99,7 +99,7 @@ class SignIn(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     person: Mapped[str | None] = mapped_column(String(120))
-    """Null: no account has that name. The name typed is not kept: it may be a password."""
+    """``?…``: no account has that name. The name typed is not kept: it may be a password."""
     outcome: Mapped[str] = mapped_column(String(12))
     """``tried`` until it is known, then ``ok``, ``half`` (the code is to come), ``wrong``, or ``code`` or ``pin``
     (a wrong one)."""

@@ -12,10 +12,11 @@ from typing import Final
 from sqlalchemy import delete, exists, select, update
 
 from central.audit import service as audit
+from central.core.rights import ALL_GRANTS, Grants, grants_of
 from central.core.uow import UnitOfWork
 from central.people import own, service, sessions
 from central.people.account_models import Account, AccountLink
-from central.people.accounts import person_row
+from central.people.accounts import exceptions_of, person_row, roles_of
 from central.people.errors import RefusedError
 
 SETUP_LASTS: Final = timedelta(days=1)
@@ -57,12 +58,16 @@ async def owner_token(uow: UnitOfWork, *, forget_factors: bool) -> str | None:
     return await _link(uow, person, SETUP_LASTS)
 
 
-async def invite(uow: UnitOfWork, person: str, *, by: str, by_owner: bool) -> str:
-    """A link by which the person chooses a password, a first or a new one. Its second factor stays. Raises LookupError,
-    `RefusedError`.
+async def invite(uow: UnitOfWork, person: str, *, by: str, by_owner: bool, within: Grants = ALL_GRANTS) -> str:
+    """A link by which the person chooses a password, a first or a new one. Its second factor stays. Who holds the link
+    may become the person: `within`, the rights of whoever makes it, must hold all of the person's.
+
+    Raises LookupError, `RefusedError`.
     """
     await person_row(uow, person)
     account = await uow.session.get(Account, person)
+    if not within.hold(grants_of(await roles_of(uow, person), await exceptions_of(uow, person))):
+        raise RefusedError("Cette personne a des droits que vous n’avez pas : le lien est fait par le propriétaire.")
     if account is None:
         uow.session.add(Account(person=person, created_at=uow.now))
         await uow.session.flush()

@@ -89,10 +89,12 @@ async def end_all(uow: UnitOfWork, person: str, *, but: str | None = None) -> No
 
 
 async def write_seen(uow: UnitOfWork, seen: dict[str, datetime]) -> None:
-    """Write down when sessions were last used, and drop those that are over. Empties `seen`."""
-    for session, at in seen.items():
+    """Write down when sessions were last used, and drop those that are over. What comes into `seen` meanwhile waits."""
+    written = dict(seen)
+    for session, at in written.items():
         await uow.session.execute(update(AccountSession).where(AccountSession.id == session).values(seen_at=at))
-    seen.clear()
+        if seen.get(session) == at:
+            del seen[session]
     idle = timedelta(hours=uow.settings.session_idle_h)
     await uow.session.execute(
         delete(AccountSession).where((AccountSession.expires_at < uow.now) | (AccountSession.seen_at < uow.now - idle))

@@ -144,20 +144,28 @@ class Door:
                 )
             ).first()
             person, password = (row[0], row[1]) if row is not None else (None, None)
-            until = await self.wait(uow, person, caller)
+            counted = person or self._nobody(login)
+            until = await self.wait(uow, counted, caller)
             if until is None:
-                return _Attempt(await self.note(uow, person, caller), person, password)
+                return _Attempt(await self.note(uow, counted, caller), person, password)
         raise _too_early(until)
 
-    async def wait(self, uow: UnitOfWork, person: str | None, caller: Caller) -> datetime | None:
+    def _nobody(self, login: str) -> str:
+        """Stands for a name that no account has: it is slowed down as one that an account has, so that waiting tells
+        nobody which names there are. 18 bits, which many names share: what was typed may be a password.
+        """
+        plain = login.encode("utf-8", "replace").decode()
+        return f"?{self.keys.signed('nobody', plain).rpartition('.')[2][:3]}"
+
+    async def wait(self, uow: UnitOfWork, person: str, caller: Caller) -> datetime | None:
         """When the next attempt may be made; None: now."""
-        place = SignIn.person == person if person else SignIn.person.is_(None) & (SignIn.address == caller.address)
+        is_post = caller.address.startswith(AT_POST)
         at_post = SignIn.address.startswith(AT_POST)
-        alike = at_post if caller.address.startswith(AT_POST) else ~at_post
+        alike = at_post if is_post else ~at_post
         rows = (
             await uow.session.execute(
                 select(SignIn.at, SignIn.address, SignIn.known, SignIn.outcome)
-                .where(place, alike, SignIn.at > uow.now - WINDOW)
+                .where(SignIn.person == person, alike, SignIn.at > uow.now - WINDOW)
                 .order_by(SignIn.id)
             )
         ).all()
@@ -171,9 +179,10 @@ class Door:
             for at, address, k, outcome in rows
             if outcome in _FAILED and not (since and at <= since and k == known and address == caller.address)
         ]
-        return wait_until(failures, caller.address, known=known, now=uow.now)
+        others = [] if known or is_post else await _failed_at(uow, caller.address, but=person)
+        return wait_until(failures, caller.address, known=known, now=uow.now, others=others)
 
-    async def note(self, uow: UnitOfWork, person: str | None, caller: Caller) -> int:
+    async def note(self, uow: UnitOfWork, person: str, caller: Caller) -> int:
         """An attempt, before it is judged; its number."""
         row = SignIn(
             at=uow.now, person=person, outcome="tried", address=caller.address, browser=caller.browser,
@@ -222,6 +231,13 @@ class Door:
         return used.first() is not None
 
 
+async def _failed_at(uow: UnitOfWork, address: str, *, but: str) -> list[datetime]:
+    """When strangers at this address failed under other names."""
+    s = SignIn
+    where = (s.address == address, s.person != but, ~s.known, s.outcome.in_(_FAILED), s.at > uow.now - WINDOW)
+    return list(await uow.session.scalars(select(s.at).where(*where)))
+
+
 async def has_factor(uow: UnitOfWork, person: str) -> bool:
     totp = exists().where(Account.person == person, Account.totp_confirmed)
     return bool(await uow.session.scalar(select(totp | exists().where(Passkey.person == person))))
@@ -245,8 +261,8 @@ async def make_strong(uow: UnitOfWork, keys: Keys, session: str) -> str:
     return await sessions.begin(uow, keys, row.person, caller, strong=True, finished=True)
 
 
-def _is_known(person: str | None, caller: Caller) -> bool:
-    return person is not None and caller.known == person
+def _is_known(person: str, caller: Caller) -> bool:
+    return caller.known == person
 
 
 def _too_early(until: datetime) -> NotSignedIn:

@@ -52,10 +52,10 @@ async def one(request: Request, person: str) -> Response:
 @router.post("/personnes/{person}/lien", dependencies=[_CHANGE])
 async def invite(request: Request, person: str) -> Response:
     """The link by which the person chooses a password: shown once, here."""
-    by_owner = (await who(request)).owner
+    me = await who(request)
     try:
         async with units_of(request).begin() as uow:
-            token = await links.invite(uow, person, by=acting(request), by_owner=by_owner)
+            token = await links.invite(uow, person, by=acting(request), by_owner=me.owner, within=me.grants)
     except (LookupError, ValueError) as error:
         return render(request, "parts/refus.html", refused=str(error))
     address = f"{request.url.scheme}://{request.url.netloc}/bienvenue/{token}"

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import func, select
 
 from central.core.access import DEMO
 from central.core.uow import Outgoing
 from central.link import LinkDown
+from central.live import routes
 from central.live.hub import QUEUE_LIMIT, Frame
 from central.live.routes import _events
 from central.live.service import MOST_REPLAYED, Live
@@ -131,3 +133,44 @@ async def test_a_message_waits_for_the_broker_and_is_sent_in_order(database_url:
 
         await eventually(all_sent)
         await live.stop()
+
+
+async def test_a_stream_with_much_to_tell_ends_with_its_session(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over by its time, or a device retired: nobody says a word of it, and frames keep coming."""
+    monkeypatch.setattr(routes, "HEARTBEAT_S", 0.2)
+    known = True
+
+    async def still() -> bool:
+        return known
+
+    async with bench(sqlite_url) as centre:
+        live = Live(centre.units, FakeDeliverer(), (LinkDown,))
+        events = _events(live, None, Watch(DEMO, still))
+        await next_text(events)
+        told = 0
+        async with asyncio.timeout(60):
+            while True:
+                waiting = asyncio.ensure_future(anext(events, None))
+                await asyncio.sleep(0.05)
+                await tell(centre, "stock", n=told)
+                if await waiting is None:
+                    break
+                told += 1
+                known = told < 3
+        assert 3 <= told < 40
+
+
+async def test_a_retired_terminal_is_told_nothing_more(sqlite_url: str) -> None:
+    async def gone() -> bool:
+        return False
+
+    async with bench(sqlite_url) as centre:
+        live = Live(centre.units, FakeDeliverer(), (LinkDown,))
+        events = _events(live, None, Watch(DEMO, gone))
+        await next_text(events)
+        waiting = asyncio.ensure_future(anext(events, None))
+        await eventually(lambda: len(live.hub) == 1)
+        await tell(centre, "devices")
+        assert await waiting is None

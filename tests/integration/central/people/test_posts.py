@@ -91,3 +91,13 @@ async def test_all_are_released_at_the_end(opened: House) -> None:
     async with opened.units.begin() as uow:
         await posts.release_ended(uow)
         assert await posts.present(uow, "poste-1") == []
+
+
+async def test_a_terminal_opens_and_leaves_no_other_post(opened: House) -> None:
+    person = await with_pin(opened)
+    async with opened.browser() as post:
+        said = {"poste": "poste-2", "person": person, "pin": "4830"}
+        assert (await post.post("/api/poste/ouvrir", data=said)).status_code == 403
+        assert (await post.post("/api/poste/quitter", data=said)).status_code == 403
+    async with opened.units.reading() as uow:
+        assert await posts.present(uow, "poste-2") == []

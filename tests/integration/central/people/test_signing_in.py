@@ -16,7 +16,8 @@ from sqlalchemy import select
 from central.alerts import service as alerts
 from central.audit import service as audit
 from central.core.keyfile import KeyFileError
-from central.people import accounts, links, own, service
+from central.core.rights import Right
+from central.people import accounts, links, own, service, sessions
 from central.people.account_models import Account, AccountSession, SignIn
 from central.people.keys import Keys, key_path
 from tests.support.access import House, house
@@ -104,6 +105,22 @@ async def test_wrong_names_and_wrong_passwords_are_told_alike(opened: House) -> 
         ).text
 
 
+async def test_waiting_does_not_tell_which_names_there_are(opened: House) -> None:
+    await account(opened)
+    said: dict[str, list[bool]] = {}
+    for name in ("dupont", "durand"):
+        async with opened.browser() as browser:
+            answers = [(await sign_in(browser, name, f"essai {n} de mot de passe")).text for n in range(7)]
+        said[name] = ["attendez" in answer for answer in answers]
+    assert said["dupont"] == said["durand"] == [False] * 5 + [True] * 2
+    async with opened.browser() as browser:
+        answers = [(await sign_in(browser, f"nom{n}", "un mot de passe d’ailleurs")).text for n in range(30)]
+        assert ["attendez" in answer for answer in answers].index(True) == 20  # 30 from this address, whatever the name
+    async with opened.units.reading() as uow:
+        kept = set(await uow.session.scalars(select(SignIn.person)))
+    assert not any(name in (one or "") for one in kept for name in ("durand", "nom"))
+
+
 async def test_guessing_is_slowed_down_and_the_known_browser_is_not(opened: House) -> None:
     await account(opened, "magasinier")
     async with opened.browser() as mine, opened.browser() as stranger:
@@ -153,6 +170,24 @@ async def test_signing_out_and_leaving_the_company_end_the_session_at_once(opene
     assert (await opened.first("GET", "/stock", second))[0] == 401
 
 
+async def test_a_session_used_while_others_are_written_down_is_kept_for_the_next_time(opened: House) -> None:
+    person = await account(opened, "magasinier")
+    for _ in range(2):
+        await opened.cookie(person)
+    async with opened.units.begin() as uow:
+        first, second = list(await uow.session.scalars(select(AccountSession.id)))
+        seen = {first: uow.now}
+        written = uow.session.execute
+
+        async def used_meanwhile(*said: object, **more: object) -> object:
+            seen[second] = uow.now
+            return await written(*said, **more)  # type: ignore[call-overload]  # passed on
+
+        uow.session.execute = used_meanwhile  # type: ignore[method-assign]
+        await sessions.write_seen(uow, seen)
+    assert list(seen) == [second]
+
+
 async def test_an_idle_session_and_an_old_one_are_over(opened: House) -> None:
     person = await account(opened, "magasinier")
     idle, old = await opened.cookie(person), await opened.cookie(person)
@@ -182,6 +217,25 @@ async def test_only_the_owner_gives_rights_and_nobody_takes_the_owners(opened: H
         assert await accounts.roles_of(uow, admin) == ("methodes", "qualite")
         (newest, *_) = await audit.entries(uow, subject=f"person:{admin}")
     assert (newest.who, newest.what, newest.detail["before"]) == (owner, "people.roles", ["admin"])
+
+
+async def test_a_link_gives_nobody_rights_that_its_maker_lacks(opened: House) -> None:
+    maker, chief, helper = (
+        await opened.person("magasinier"),
+        await opened.person("admin"),
+        await opened.person("operateur"),
+    )
+    async with opened.units.begin() as uow:
+        for action in ("lire", "modifier"):
+            await accounts.set_exception(uow, maker, Right("comptes", action), allowed=True, by="system")  # type: ignore[arg-type]  # two of its words
+        await accounts.set_exception(uow, helper, Right("atelier", "creer"), allowed=False, by="system")
+        await accounts.set_exception(uow, maker, Right("atelier", "creer"), allowed=True, by="system")
+        await own.set_totp(uow, maker, b"sealed", 0)
+    async with opened.browser(await opened.cookie(maker)) as browser:
+        refused = await browser.post(f"/personnes/{chief}/lien")
+        assert "propriétaire" in refused.text
+        assert "/bienvenue/" not in refused.text
+        assert "/bienvenue/" in (await browser.post(f"/personnes/{helper}/lien")).text
 
 
 async def test_an_invitation_is_good_once_and_for_one_person(opened: House) -> None:

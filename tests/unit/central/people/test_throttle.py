@@ -43,3 +43,10 @@ def test_no_wait_lasts_longer_than_a_quarter_of_an_hour(count: int) -> None:
 def test_what_is_old_is_forgotten() -> None:
     old = [Failure(NOW - WINDOW - timedelta(seconds=n), "10.0.0.9", known=False) for n in range(50)]
     assert wait_until(old, "10.0.0.9", known=False, now=NOW) is None
+
+
+def test_many_names_from_one_address_wait_too_and_the_known_browser_does_not() -> None:
+    tried = [NOW - timedelta(seconds=n) for n in range(FREE_STRANGERS)]
+    assert wait_until([], "10.0.0.9", known=False, now=NOW, others=tried) is not None
+    assert wait_until([], "10.0.0.9", known=False, now=NOW, others=tried[1:]) is None
+    assert wait_until([], "10.0.0.9", known=True, now=NOW, others=tried) is None
