@@ -110,6 +110,16 @@ def latency(trips: int, stress: int, linuxcnc: int, as_json: bool) -> None:
     _show(result, as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
 
 
+@command.command("hand-to-page")
+@click.option("--sessions", default=60, show_default=True, help="Picks that are shown to the camera.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def hand_to_page(sessions: int, as_json: bool) -> None:
+    """From the hand that has gone to the movement on the rack's page."""
+    from bench.hand_to_page import run
+
+    _show(run(sessions), as_json, lambda result: [f"{name}: {value}" for name, value in result.items()])
+
+
 @command.command()
 @click.option("--calls", default=300, show_default=True, help="Detections a runtime.")
 @click.option("--seconds", default=30.0, show_default=True, help="Length of each watching.")

@@ -94,7 +94,7 @@ class Camera:
             return self._count, self._jpeg
 
 
-def _handler(cameras: dict[str, Camera]) -> type[BaseHTTPRequestHandler]:
+def handler(cameras: dict[str, Camera]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             camera = cameras.get(self.path.strip("/").removesuffix(".mjpg"))
@@ -130,7 +130,7 @@ def main() -> None:
     cameras = {name: Camera(name, show, arguments.truth / f"{name}.jsonl") for name, show in shows.items()}
     for camera in cameras.values():
         threading.Thread(target=camera.play, name=camera.name, daemon=True).start()
-    ThreadingHTTPServer(("127.0.0.1", arguments.port), _handler(cameras)).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", arguments.port), handler(cameras)).serve_forever()
 
 
 if __name__ == "__main__":
