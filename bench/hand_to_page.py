@@ -75,7 +75,8 @@ def _measured(folder: Path, processes: Processes, broker: Broker, sessions: int)
     url = f"sqlite:///{folder / 'centre.db'}"
     asyncio.run(_set_up(url, racks.parse((folder / "rack.json").read_bytes())))
     arguments = ["--database", url, "--port", str(centre), "--broker", f"127.0.0.1:{broker.port}", "--site", SITE]
-    processes.copeau("centre", "central", *arguments, more={"COPEAU_RACKS_BEGIN": "automatic"})
+    settings = {"COPEAU_RACKS_BEGIN": "automatic", "COPEAU_ACCESS": "open", "COPEAU_DATA": str(folder)}
+    processes.copeau("centre", "central", *arguments, more=settings)
     processes.wait_for_port("centre", centre)
     page = _Page(f"http://127.0.0.1:{centre}")
     page.start()
@@ -121,7 +122,8 @@ class _Page(threading.Thread):
         self.shown: list[float] = []
 
     def run(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=None) as client, client.stream("GET", "/api/live") as events:
+        patience = httpx.Timeout(10.0, read=None)
+        with httpx.Client(base_url=self._url, timeout=patience) as client, client.stream("GET", "/api/live") as events:
             for line in events.iter_lines():
                 if line.startswith("data:") and {"movement", "proposals"} & json.loads(line[5:]).keys():
                     httpx.get(f"{self._url}/parts/rack/{RACK}/cases").raise_for_status()

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from central.core.access import OpenGate
 from central.racks import routes as racks_routes
 from central.racks import service as racks
 from central.racks.pictures import Pictures
@@ -27,11 +28,13 @@ def pictures() -> Pictures:
 @pytest.fixture
 async def page(shop: Shop, pictures: Pictures) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    app.state.units, app.state.rack_pictures = shop.units, pictures
+    app.state.units, app.state.rack_pictures, app.state.gate = shop.units, pictures, OpenGate()
     for module in (racks_routes, stock_routes, pages):
         app.include_router(module.router)
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={"HX-Request": "true"}) as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://127.0.0.1", headers={"HX-Request": "true"}
+    ) as client:
         yield client
 
 
