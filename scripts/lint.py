@@ -78,7 +78,22 @@ def main() -> int:
                 if rule.pattern.search(line):
                     found += 1
                     sys.stdout.write(f"{name}:{number}: {rule.says}\n    {line.strip()}\n")
-    return 1 if found else 0
+    undeclared = _undeclared()
+    sys.stdout.write(undeclared)
+    return 1 if found or undeclared else 0
+
+
+def _undeclared() -> str:
+    """The routes that do not say who may use them; empty when all do. A centre with one does not start."""
+    from central.app import create_app
+    from central.core.access import UndeclaredRouteError
+    from central.core.settings import Settings
+
+    try:
+        create_app(Settings(database_url="sqlite://"))
+    except UndeclaredRouteError as error:
+        return f"{error}\n"
+    return ""
 
 
 if __name__ == "__main__":
