@@ -22,6 +22,7 @@ from central.core import refusals
 from central.core.access import OpenGate, check_routes, routes_of
 from central.core.database import Database, DatabaseBusy
 from central.core.facts import Consumers
+from central.core.pace import Pace
 from central.core.settings import Settings
 from central.core.shield import Shield
 from central.core.sweeps import Sweeps
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.door = centre.door
     app.state.rack_pictures = Pictures()
     app.add_middleware(NoNul)
+    app.add_middleware(Pace)
     app.add_middleware(Shield)  # around all others: what they refuse has its headers too
     for module in _ROUTERS:
         app.include_router(module.router)
