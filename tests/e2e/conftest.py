@@ -64,6 +64,10 @@ def centre(tmp_path: Path, broker: Broker, racks_begin: str) -> Iterator[Centre]
     running.stop()
 
 
+_LOST = ("INTERNET_DISCONNECTED", "CONNECTION", "INCOMPLETE", "CONTENT_LENGTH_MISMATCH")
+"""How Chromium calls an answer that never came, or whose sender was killed in the middle of it."""
+
+
 class Watch:
     """What a page must not do: complain on its console, or ask another host."""
 
@@ -78,7 +82,7 @@ class Watch:
         context.on("request", lambda request: self._asked(request.url, url))
 
     def _said(self, kind: str, text: str) -> None:
-        lost = "ERR_INTERNET_DISCONNECTED" in text or "ERR_CONNECTION" in text or "ERR_INCOMPLETE" in text
+        lost = any(f"net::ERR_{how}" in text for how in _LOST)
         if kind == "error" and not (self.offline and lost):
             self.complaints.append(f"console: {text}")
 

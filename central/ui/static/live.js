@@ -15,7 +15,10 @@ function concerns(part, topics) {
 // At once when it is quiet; in a busy shop each part asks at most every `PACE_MS`. A part in which somebody types waits.
 const SOON_MS = 60;
 const PACE_MS = 800;
+// What an act was answered with stands long enough to be read.
+const READ_MS = 2500;
 const asked = new Map();
+const answered = new Map();
 function refresh(part) {
   if (waiting.has(part.id)) return;
   waiting.add(part.id);
@@ -24,6 +27,11 @@ function refresh(part) {
     waiting.delete(part.id);
     const present = document.getElementById(part.id);
     if (!present) return;
+    const unread = (answered.get(part.id) ?? -Infinity) + READ_MS - performance.now();
+    if (unread > 0) {
+      setTimeout(() => refresh(present), unread);
+      return;
+    }
     asked.set(part.id, performance.now());
     if (present.querySelector('[data-editing] :is(input, select, textarea):focus')) setTimeout(() => refresh(present), 3000);
     else window.htmx.trigger(present, 'live');
@@ -88,6 +96,11 @@ window.addEventListener('pagehide', () => stream.close());
 window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 setInterval(tick, 1000);
 document.body.addEventListener('htmx:afterSwap', tick);
+document.body.addEventListener('htmx:afterSwap', (event) => {
+  const { requestConfig, target } = event.detail;
+  if (requestConfig?.verb === 'get' || !target?.id) return;
+  if (document.getElementById(target.id)?.querySelector('.decided, .message')) answered.set(target.id, performance.now());
+});
 
 // What a person has unfolded stays unfolded when its list is read again.
 let unfolded = [];
