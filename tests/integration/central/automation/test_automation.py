@@ -8,12 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from central.app import Centre, create_app
 from central.audit import service as audit
 from central.automation import service as automation
 from central.automation.rules import ACTS, BY_ACT
-from central.core.settings import Settings
 from tests.integration.central.racks.conftest import Shop, open_shop, pick
+from tests.support.opened import opened
 
 HX = {"HX-Request": "true"}
 
@@ -63,13 +62,8 @@ async def test_what_does_not_exist_or_lies_at_the_machine_is_not_set_here(shop: 
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(_env_file=None, database_url=f"sqlite:///{tmp_path / 'copeau.db'}", access="open"))
-    centre: Centre = app.state.centre
-    await centre.open()
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        yield client
-    await centre.close()
+    async with opened(tmp_path) as found:
+        yield found.client
 
 
 async def test_the_page_shows_and_changes_it(client: httpx.AsyncClient) -> None:

@@ -10,31 +10,29 @@ from pathlib import Path
 import httpx
 import pytest
 
-from central.app import Centre, create_app
+from central.app import Centre
 from central.audit import service as audit
-from central.core.settings import Settings
 from central.people import service as people
 from central.privacy import remembering
+from tests.support.opened import Opened, opened
 
 HX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-async def centre(tmp_path: Path) -> AsyncIterator[Centre]:
-    settings = Settings(_env_file=None, database_url=f"sqlite:///{tmp_path / 'copeau.db'}", access="open")
-    app = create_app(settings)
-    opened: Centre = app.state.centre
-    await opened.open()
-    opened.app = app  # type: ignore[attr-defined]  # for the client
-    yield opened
-    await opened.close()
+async def shop(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with opened(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture
-async def client(centre: Centre) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(centre.app, client=("127.0.0.1", 1))  # type: ignore[attr-defined]
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        yield client
+def centre(shop: Opened) -> Centre:
+    return shop.centre
+
+
+@pytest.fixture
+def client(shop: Opened) -> httpx.AsyncClient:
+    return shop.client
 
 
 async def test_the_table_the_copy_and_the_erasure(centre: Centre, client: httpx.AsyncClient) -> None:
